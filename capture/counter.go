@@ -1,0 +1,144 @@
+package capture
+
+// Counter names one thing that the capture stage counts. Every bound that can be
+// reached has one; the table counters says what each means.
+type Counter uint8
+
+// Counts of the capture stage, indexed by [Counter]. Counts of shards add up.
+type Counts [counterEnd]uint64
+
+// Add adds o to c.
+func (c *Counts) Add(o *Counts) {
+	for i, n := range o {
+		c[i] += n
+	}
+}
+
+// Counters. FramesSeen = FramesAnalysed + the FramesIgnored… + the
+// FramesDropped… holds after every run.
+const (
+	FramesSeen Counter = iota
+	FramesAnalysed
+	FramesIgnoredNotIP
+	FramesIgnoredNotTCP
+	FramesIgnoredLink
+	FramesIgnoredFiltered
+	FramesDroppedMalformed
+	FramesDroppedTruncated
+	FramesDroppedFragment
+
+	BytesSeen
+	FragmentsHeld
+	FragmentsEvicted
+	QUICFrames
+
+	Connections
+	ConnectionsMidstream
+	ConnectionsHalfOpen
+	ConnectionsReset
+	ConnectionsEvictedIdle
+	ConnectionsEvictedHalfOpen
+	ConnectionsEvictedLimit
+	ConnectionsReused
+	ConnectionsOpaque
+
+	SegmentsInOrder
+	SegmentsOutOfOrder
+	SegmentsDuplicate
+	SegmentsOverlap
+	SegmentsConflict
+	SegmentsOutOfWindow
+	SegmentsUrgent
+	SegmentsKeepAlive
+	StreamBytes
+	StreamGaps
+	StreamGapBytes
+	StreamBudgetReached
+	StreamPendingLimit
+
+	Exchanges
+	ExchangesUnanswered
+	ExchangesResponseOnly
+	ExchangesDiscarded
+	MessagesFlawed
+	BodiesTruncated
+	BodiesUndecoded
+	DecodeLimitReached
+	HeadLimitReached
+	PipelineLimitReached
+	ParserPanics
+
+	Handshakes
+	HandshakesInvalid
+	TLSBytes
+	ClockBackwards
+	counterEnd
+)
+
+// CounterInfo documents a counter.
+type CounterInfo struct{ Name, Help string }
+
+var counters = [counterEnd]CounterInfo{
+	FramesSeen:                 {"frames_seen", "frames read"},
+	FramesAnalysed:             {"frames_analysed", "frames that carried TCP and went to reassembly, fragments included"},
+	FramesIgnoredNotIP:         {"frames_ignored_not_ip", "frames that carry no IP packet"},
+	FramesIgnoredNotTCP:        {"frames_ignored_not_tcp", "IP packets of another transport"},
+	FramesIgnoredLink:          {"frames_ignored_link", "frames of a link type that is not decoded"},
+	FramesIgnoredFiltered:      {"frames_ignored_filtered", "frames outside the filter"},
+	FramesDroppedMalformed:     {"frames_dropped_malformed", "frames whose headers contradict themselves"},
+	FramesDroppedTruncated:     {"frames_dropped_truncated", "frames cut inside their headers"},
+	FramesDroppedFragment:      {"frames_dropped_fragment", "IP fragments that never became a packet or broke a bound"},
+	BytesSeen:                  {"bytes_seen", "captured bytes read"},
+	FragmentsHeld:              {"fragments_held", "IP fragments kept until their packet was complete"},
+	FragmentsEvicted:           {"fragments_evicted", "incomplete IP packets given up"},
+	QUICFrames:                 {"quic_frames", "UDP datagrams that look like QUIC: HTTP/3 is not visible"},
+	Connections:                {"connections", "TCP connections"},
+	ConnectionsMidstream:       {"connections_midstream", "connections joined after their start"},
+	ConnectionsHalfOpen:        {"connections_half_open", "connections that never got an answer"},
+	ConnectionsReset:           {"connections_reset", "connections ended by RST"},
+	ConnectionsEvictedIdle:     {"connections_evicted_idle", "connections closed because nothing came for long"},
+	ConnectionsEvictedHalfOpen: {"connections_evicted_half_open", "half-open connections given up at the connection limit"},
+	ConnectionsEvictedLimit:    {"connections_evicted_limit", "open connections given up at the connection limit"},
+	ConnectionsReused:          {"connections_reused", "connections that began on the addresses and ports of one not closed"},
+	ConnectionsOpaque:          {"connections_opaque", "connections of no protocol known here"},
+	SegmentsInOrder:            {"segments_in_order", "TCP segments delivered at once"},
+	SegmentsOutOfOrder:         {"segments_out_of_order", "TCP segments held until their turn"},
+	SegmentsDuplicate:          {"segments_duplicate", "TCP segments with nothing new"},
+	SegmentsOverlap:            {"segments_overlap", "TCP segments partly seen before"},
+	SegmentsConflict:           {"segments_conflict", "TCP segments that contradict held bytes; the first copy wins"},
+	SegmentsOutOfWindow:        {"segments_out_of_window", "TCP segments far from where the stream is"},
+	SegmentsUrgent:             {"segments_urgent", "TCP segments with urgent data"},
+	SegmentsKeepAlive:          {"segments_keep_alive", "TCP keep-alive probes"},
+	StreamBytes:                {"stream_bytes", "payload bytes delivered in order"},
+	StreamGaps:                 {"stream_gaps", "places where payload was lost"},
+	StreamGapBytes:             {"stream_gap_bytes", "payload bytes lost"},
+	StreamBudgetReached:        {"stream_budget_reached", "holes skipped because too much was held behind them, in all"},
+	StreamPendingLimit:         {"stream_pending_limit", "holes skipped because too much was held behind them, in one connection"},
+	Exchanges:                  {"exchanges", "HTTP exchanges"},
+	ExchangesUnanswered:        {"exchanges_unanswered", "requests without a response in the capture"},
+	ExchangesResponseOnly:      {"exchanges_response_only", "responses without a request in the capture"},
+	ExchangesDiscarded:         {"exchanges_discarded", "starts of messages that turned out to be none"},
+	MessagesFlawed:             {"messages_flawed", "HTTP messages that break a rule of the protocol"},
+	BodiesTruncated:            {"bodies_truncated", "bodies kept only in part"},
+	BodiesUndecoded:            {"bodies_undecoded", "bodies whose content coding could not be undone"},
+	DecodeLimitReached:         {"decode_limit_reached", "bodies whose decoding stopped at the budget"},
+	HeadLimitReached:           {"head_limit_reached", "message heads that were too long"},
+	PipelineLimitReached:       {"pipeline_limit_reached", "requests given up because too many waited for an answer"},
+	ParserPanics:               {"parser_panics", "connections given up because a parser broke: a bug of ours"},
+	Handshakes:                 {"handshakes", "TLS handshakes"},
+	HandshakesInvalid:          {"handshakes_invalid", "TLS handshakes that break the format"},
+	TLSBytes:                   {"tls_bytes", "payload bytes inside TLS: not visible"},
+	ClockBackwards:             {"clock_backwards", "frames older than the one before them"},
+}
+
+// Info documents counter c.
+func (c Counter) Info() CounterInfo { return counters[c] }
+
+// All lists every counter in order.
+func All() []Counter {
+	all := make([]Counter, counterEnd)
+	for i := range all {
+		all[i] = Counter(i)
+	}
+	return all
+}
