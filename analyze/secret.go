@@ -61,9 +61,17 @@ const MaxText = 256
 // valid UTF-8, with control characters (C0, DEL, C1), bidirectional and
 // zero-width marks written as \u{…}.
 func Clean(text []byte) string {
-	cut := len(text) > MaxText
+	return cleanTo(text, MaxText)
+}
+
+// CleanLong is [Clean] for our own sentences that may quote captured text or
+// file names: the same, cut only at 4 KiB.
+func CleanLong(text string) string { return cleanTo([]byte(text), 4096) }
+
+func cleanTo(text []byte, limit int) string {
+	cut := len(text) > limit
 	if cut {
-		text = text[:MaxText]
+		text = text[:limit]
 	}
 	clean := true
 	for _, c := range text {
