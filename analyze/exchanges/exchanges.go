@@ -1,0 +1,340 @@
+// Package exchanges writes what capture found, one JSON object a line: HTTP
+// exchanges, TLS handshakes and WebSocket streams, told apart by "type". The
+// read command calls it for --exchanges. Bodies are never written; names and
+// values are masked unless revealing was asked for.
+package exchanges
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"plainsight/analyze"
+	"plainsight/capture"
+)
+
+// Options say how much is shown.
+type Options struct {
+	// Reveal writes paths, query values and header values as seen.
+	Reveal bool
+	// Mask replaces the secrets and personal values in a text that is shown
+	// (host, path, user agent). It is not called where Reveal is set.
+	Mask func(text []byte) string
+	// Name gives the base name of the capture that frame n came from.
+	Name func(frame uint64) string
+}
+
+// Writer writes lines. Its handlers may be used from several goroutines.
+type Writer struct {
+	opts Options
+	mu   sync.Mutex
+	out  *bufio.Writer
+	err  error
+}
+
+// New returns a writer of lines to w.
+func New(w io.Writer, opts Options) *Writer {
+	return &Writer{opts: opts, out: bufio.NewWriterSize(w, 1<<16)}
+}
+
+// Flush writes what is buffered and returns the first error of the writer.
+func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.out.Flush(); w.err == nil {
+		w.err = err
+	}
+	return w.err
+}
+
+// Handler returns a handler that writes lines and then hands on to next.
+func (w *Writer) Handler(next capture.Handler) capture.Handler {
+	return &handler{w: w, next: next}
+}
+
+// handler builds lines for one shard, in a buffer of its own.
+type handler struct {
+	w    *Writer
+	next capture.Handler
+	line []byte
+}
+
+func (h *handler) Connection(s *capture.Summary) { h.next.Connection(s) }
+
+// write ends the line and hands it to the writer in one piece.
+func (h *handler) write() {
+	h.line = append(h.line, '}', '\n')
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if _, err := h.w.out.Write(h.line); h.w.err == nil {
+		h.w.err = err
+	}
+}
+
+func (h *handler) begin(kind string, c *capture.Conn) {
+	h.line = append(h.line[:0], `{"type":"`...)
+	h.line = append(h.line, kind...)
+	h.line = append(h.line, '"')
+	if h.w.opts.Name != nil {
+		h.str("pcap", analyze.CleanLong(h.w.opts.Name(c.ID)))
+	}
+	h.addr("src", c.Client.Addr().String())
+	h.num("sport", int64(c.Client.Port()))
+	h.addr("dst", c.Server.Addr().String())
+	h.num("dport", int64(c.Server.Port()))
+}
+
+func (h *handler) addr(name, ip string) {
+	if ip != "invalid IP" {
+		h.str(name, ip)
+	}
+}
+
+// Exchange writes an HTTP transaction.
+func (h *handler) Exchange(x *capture.Exchange) {
+	q, p := &x.Request, &x.Response
+	h.begin("http", x.Conn)
+	proto := q.Proto
+	if !q.Seen {
+		proto = p.Proto
+	}
+	h.str("proto", string(proto))
+	if x.Stream != 0 {
+		h.num("h2_stream", int64(x.Stream))
+	}
+	if q.Seen {
+		h.time("ts", q.End.Time)
+		h.frame("req_frame", q.End.Frame)
+		h.str("method", h.show(x.Method))
+		h.text("host", x.Authority)
+		h.str("uri", h.target(x.Target))
+		h.text("scheme", x.Scheme)
+		h.text("user_agent", q.Get("user-agent"))
+		h.text("upgrade", q.Get("upgrade"))
+		h.flag("authorization", q.Get("authorization") != nil)
+		h.flag("cookie", q.Get("cookie") != nil)
+		h.message("req", q)
+	} else {
+		h.flag("response_only", true)
+	}
+	if p.Seen {
+		h.time("resp_ts", p.End.Time)
+		h.frame("resp_frame", p.End.Frame)
+		h.num("status", int64(x.Status))
+		h.text("reason", x.Reason)
+		h.text("server", p.Get("server"))
+		h.message("resp", p)
+	}
+	if len(x.Interim) > 0 {
+		h.key("interim")
+		for i, status := range x.Interim {
+			h.line = append(h.line, "[,"[min(i, 1)])
+			h.line = strconv.AppendInt(h.line, int64(status), 10)
+		}
+		h.line = append(h.line, ']')
+	}
+	h.list("flaws", (q.Flaws | p.Flaws).Names())
+	h.write()
+	h.next.Exchange(x)
+}
+
+func (h *handler) message(side string, m *capture.Message) {
+	h.text(side+"_content_type", m.Get("content-type"))
+	h.num(side+"_body_len", m.BodySize)
+	h.num(side+"_body_decoded_len", m.DecodedSize)
+	if m.ContentLength >= 0 {
+		h.num(side+"_content_length", m.ContentLength)
+	}
+	h.flag(side+"_chunked", m.Chunked)
+	h.text(side+"_encoding", m.Get("content-encoding"))
+	h.flag(side+"_truncated", m.Truncated)
+}
+
+// Handshake writes a TLS handshake.
+func (h *handler) Handshake(s *capture.Handshake) {
+	h.begin("tls", s.Conn)
+	h.time("ts", s.At.Time)
+	if s.ClientSeen {
+		h.text("sni", capture.Text(s.SNI))
+		h.str("client_version", hex16(s.ClientVersion))
+		var versions []string
+		for _, v := range s.ClientVersions {
+			versions = append(versions, hex16(v))
+		}
+		h.list("client_supported_versions", versions)
+		h.list("client_alpn", s.ClientALPN)
+		h.num("client_ciphers", int64(len(s.ClientCiphers)))
+		h.str("ja3", s.JA3)
+	}
+	if s.ServerSeen {
+		h.str("server_version", hex16(s.Version))
+		h.str("cipher", tls.CipherSuiteName(s.Cipher))
+		h.str("cipher_id", hex16(s.Cipher))
+		h.str("ja3s", s.JA3S)
+		h.text("server_alpn", capture.Text(s.ALPN))
+	}
+	if s.Certificates > 0 {
+		h.num("certs", int64(s.Certificates))
+	}
+	if l := s.Leaf; l != nil {
+		h.str("leaf_serial", l.Serial)
+		h.str("leaf_not_before", l.NotBefore.UTC().Format(time.RFC3339))
+		h.str("leaf_not_after", l.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if s.Alerts > 0 {
+		h.num("alerts", int64(s.Alerts))
+	}
+	h.list("flaws", s.Flaws.Names())
+	h.write()
+	h.next.Handshake(s)
+}
+
+// WebSocket writes a WebSocket stream: frames by opcode and payload bytes,
+// "masked" being client to server.
+func (h *handler) WebSocket(s *capture.WebSocket) {
+	h.begin("websocket", s.Conn)
+	h.key("frames")
+	h.line = append(h.line, '{')
+	for i, d := range [...]capture.Dir{capture.ToClient, capture.ToServer} {
+		h.line = append(h.line, [...]string{`"unmasked":{`, `,"masked":{`}[i]...)
+		comma := false
+		for opcode, n := range s.Frames[d] {
+			if n > 0 {
+				h.line = fmt.Appendf(h.line, "%s\"%d\":%d", map[bool]string{true: ","}[comma], opcode, n)
+				comma = true
+			}
+		}
+		h.line = append(h.line, '}')
+	}
+	h.line = append(h.line, '}')
+	h.key("bytes")
+	h.line = fmt.Appendf(h.line, `{"unmasked":%d,"masked":%d}`, s.Bytes[capture.ToClient], s.Bytes[capture.ToServer])
+	h.flag("deflate", s.Deflate)
+	h.write()
+	h.next.WebSocket(s)
+}
+
+// target shows a request target: without Reveal, each value of the query is
+// masked whole, whatever it looks like.
+func (h *handler) target(t capture.Text) string {
+	if h.w.opts.Reveal {
+		return string(t)
+	}
+	path, query, found := bytes.Cut(t, []byte("?"))
+	shown := h.show(path)
+	if !found {
+		return shown
+	}
+	b := []byte(shown + "?")
+	for i, pair := range bytes.Split(query, []byte("&")) {
+		if i > 0 {
+			b = append(b, '&')
+		}
+		name, value, valued := bytes.Cut(pair, []byte("="))
+		b = append(b, h.show(name)...)
+		if valued {
+			b = append(append(b, '='), analyze.Mask(value)...)
+		}
+	}
+	return string(b)
+}
+
+func (h *handler) show(t []byte) string {
+	if h.w.opts.Reveal || h.w.opts.Mask == nil {
+		return string(t)
+	}
+	return analyze.Clean([]byte(h.w.opts.Mask(t)))
+}
+
+func (h *handler) key(name string) {
+	h.line = append(h.line, ',', '"')
+	h.line = append(h.line, name...)
+	h.line = append(h.line, '"', ':')
+}
+
+// text writes captured text, unless it is absent.
+func (h *handler) text(name string, t capture.Text) {
+	if len(t) > 0 {
+		h.str(name, h.show(t))
+	}
+}
+
+func (h *handler) str(name, s string) {
+	h.key(name)
+	h.line = appendString(h.line, s)
+}
+
+func (h *handler) num(name string, n int64) {
+	h.key(name)
+	h.line = strconv.AppendInt(h.line, n, 10)
+}
+
+func (h *handler) frame(name string, n uint64) {
+	if n != 0 {
+		h.num(name, int64(n))
+	}
+}
+
+// flag writes a truth; what is false is absent.
+func (h *handler) flag(name string, v bool) {
+	if v {
+		h.key(name)
+		h.line = append(h.line, "true"...)
+	}
+}
+
+// time writes seconds of the epoch with microseconds.
+func (h *handler) time(name string, t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	h.key(name)
+	us := t.UnixMicro()
+	h.line = strconv.AppendInt(h.line, us/1e6, 10)
+	h.line = fmt.Appendf(h.line, ".%06d", us%1e6)
+}
+
+func (h *handler) list(name string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	h.key(name)
+	for i, s := range items {
+		h.line = append(h.line, "[,"[min(i, 1)])
+		h.line = appendString(h.line, h.show([]byte(s)))
+	}
+	h.line = append(h.line, ']')
+}
+
+func hex16(v uint16) string { return fmt.Sprintf("0x%04x", v) }
+
+// appendString appends s as a JSON string that is valid UTF-8, also where s is
+// not, and safe inside scripts (U+2028, U+2029 and < escaped).
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for len(s) > 0 {
+		c := s[0]
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' {
+			b = append(b, c)
+			s = s[1:]
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case r < ' ' || r == '<' || 0x7f <= r && r < 0xa0 || r == 0x2028 || r == 0x2029:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		default:
+			b = utf8.AppendRune(b, r)
+		}
+		s = s[n:]
+	}
+	return append(b, '"')
+}
