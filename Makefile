@@ -1,0 +1,63 @@
+# make demo    the main job on a capture it makes itself
+# make test    everything the project promises, on data of its own
+# make help    the rest
+
+SHELL   := /bin/bash
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN     := build/plainsight
+STORE   := build/store
+SHARED  ?= ../shared
+
+# Tools that are not Go modules come from Debian's packages, where missing.
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+apt      = command -v $(1) >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help demo build engine deps test race lint conformance bench fmt clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+
+build: ## the binary, build/plainsight
+	@mkdir -p build
+	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/plainsight
+
+engine: build ## the engine of the local store (through npm)
+	@$(call apt,npm,npm)
+	$(BIN) setup
+
+demo: engine ## make a capture of a small shop, read it, keep it, ask it
+	go run ./cmd/internal/demo -o build/shop.pcap
+	$(BIN) read --store $(STORE) -o build/shop.html build/shop.pcap
+	$(BIN) query --store $(STORE) findings
+	@echo; echo "The report for a browser: build/shop.html"
+	@echo "Ask more:                 $(BIN) query --store $(STORE)"
+
+deps: engine ## what the tests need: the engine, a browser
+	@$(call apt,chromium,chromium)
+
+test: deps ## all tests
+	go vet ./...
+	go test -timeout 15m ./...
+
+race: deps ## all tests under the race detector
+	@$(call apt,gcc,gcc libc6-dev)
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+lint: ## gofmt, vet and staticcheck find nothing
+	@test -z "$$(gofmt -l cmd capture analyze storage)" || { echo "run make fmt:"; gofmt -l cmd capture analyze storage; exit 1; }
+	go vet ./... && go vet -tags conformance ./...
+	go run $(STATICCHECK) ./...
+
+conformance: ## the scores over ../shared, each with its floor
+	PLAINSIGHT_SHARED=$(abspath $(SHARED)) go test -tags conformance -count=1 -v -timeout 20m ./cmd/internal/conformance
+
+bench: build ## MB/s, exchanges/s, CPU and memory beside tcpdump and tshark
+	go run ./cmd/internal/bench -plainsight $(BIN)
+
+fmt:
+	gofmt -w cmd capture analyze storage
+
+clean: ## what was built
+	rm -rf build
