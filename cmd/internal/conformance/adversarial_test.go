@@ -1,0 +1,247 @@
+//go:build conformance
+
+package conformance
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// expectation is what a case or a scenario must come out as; only what is set
+// is expected.
+type expectation struct {
+	Level        string
+	Transactions []struct {
+		Method, Target, Host string
+		Status               int
+	}
+	Least, Most *int
+	Never       []string
+	Limits      struct {
+		RSSMiB  float64 `json:"rss_mib"`
+		Seconds float64
+	}
+	TerminalInert bool     `json:"terminal_inert"`
+	HTMLInert     []string `json:"html_inert"`
+}
+
+// judge compares found HTTP transactions with an expectation and says what is
+// wrong, or nothing.
+func (e expectation) judge(found []transaction) string {
+	switch e.Level {
+	case "survive":
+		return ""
+	case "exact":
+		// A scenario may give only a count.
+		if n := len(e.Transactions); n > 0 && len(found) != n {
+			return fmt.Sprintf("%d transactions, expected %d", len(found), n)
+		}
+	}
+	if e.Least != nil && len(found) < *e.Least || e.Most != nil && len(found) > *e.Most {
+		return fmt.Sprintf("%d transactions, expected %d to %d", len(found), deref(e.Least), deref(e.Most))
+	}
+	next := 0
+	for i, w := range e.Transactions {
+		match := func(x transaction) bool {
+			return (w.Method == "" || w.Method == x.Method) && (w.Target == "" || w.Target == x.URI) &&
+				(w.Status == 0 || w.Status == x.Status)
+		}
+		for next < len(found) && !match(found[next]) {
+			next++
+		}
+		if next == len(found) {
+			return fmt.Sprintf("transaction %d (%s %.60s) is missing or out of order", i+1, w.Method, w.Target)
+		}
+		next++
+	}
+	return ""
+}
+
+func deref(n *int) int {
+	if n == nil {
+		return -1
+	}
+	return *n
+}
+
+// exchanges reads a capture and returns its HTTP transactions as seen.
+func exchanges(t *testing.T, capture string) ([]transaction, outcome) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "exchanges.ndjson")
+	r := run(t, nil, binary, "read", "--exchanges", out, "--reveal", "--format", "json", capture)
+	raw, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatalf("%s: %v; exit code %d: %s", capture, err, r.code, r.stderr)
+	}
+	var found []transaction
+	for _, x := range decodeLines[transaction](t, raw) {
+		if x.Type == "http" {
+			found = append(found, x)
+		}
+	}
+	return found, r
+}
+
+// survived fails where a run crashed, hung or used more than it may.
+func survived(t *testing.T, what string, r outcome, idle float64, e expectation) {
+	t.Helper()
+	if r.code != 0 || bytes.Contains(r.stderr, []byte("goroutine ")) {
+		t.Errorf("%s: exit code %d: %.500s", what, r.code, r.stderr)
+	}
+	seconds, rss := 10.0, 256.0
+	if e.Limits.Seconds > 0 {
+		seconds, rss = e.Limits.Seconds, e.Limits.RSSMiB
+	}
+	if r.cpu.Seconds() > seconds {
+		t.Errorf("%s: %.1f s of CPU, the limit is %.0f", what, r.cpu.Seconds(), seconds)
+	}
+	if r.rssMiB-idle > rss {
+		t.Errorf("%s: %.0f MiB over idle, the limit is %.0f", what, r.rssMiB-idle, rss)
+	}
+}
+
+// TestScenarios plays the hostile scenarios: each within its bounds, and
+// nothing secret in any output.
+func TestScenarios(t *testing.T) {
+	forge := program(t, "tools", "pcapforge")
+	files, err := filepath.Glob(filepath.Join(shared(t, "adversarial", "scenarios"), "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	idle := run(t, nil, binary, "--version").rssMiB
+	good := 0
+	for _, f := range files {
+		var scenario struct{ Expect expectation }
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(raw, &scenario); err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		e, name := scenario.Expect, strings.TrimSuffix(filepath.Base(f), ".json")
+		capture := filepath.Join(t.TempDir(), name+".pcap")
+		if r := run(t, nil, forge, "render", "-o", capture, f); r.code != 0 {
+			t.Fatalf("%s: %s", name, r.stderr)
+		}
+		found, r := exchanges(t, capture)
+		survived(t, name, r, idle, e)
+		if wrong := e.judge(found); wrong != "" {
+			t.Logf("%-32s %s", name, wrong)
+		} else {
+			good++
+		}
+		if len(e.Never) > 0 || e.TerminalInert || len(e.HTMLInert) > 0 {
+			quietly(t, name, capture, e)
+		}
+	}
+	floor(t, "scenarios with the expected transactions", share(good, len(files)), 0.85)
+}
+
+// quietly reads a capture as a user does, without --reveal, and looks at all
+// that comes out.
+func quietly(t *testing.T, name, capture string, e expectation) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "exchanges.ndjson")
+	for _, format := range []string{"text", "json", "html", "sarif"} {
+		r := run(t, nil, binary, "read", "--exchanges", out, "--format", format, "--log-level", "debug", capture)
+		lines, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := bytes.Join([][]byte{r.stdout, r.stderr, lines}, nil)
+		for i, never := range e.Never {
+			if bytes.Contains(all, []byte(never)) {
+				t.Errorf("%s: secret %d stands in the %s output", name, i+1, format)
+			}
+		}
+		if e.TerminalInert && bytes.ContainsFunc(all, func(r rune) bool {
+			return r < ' ' && r != '\n' && r != '\t' || 0x7f <= r && r <= 0x9f
+		}) {
+			t.Errorf("%s: a control character stands in the %s output", name, format)
+		}
+		for _, inert := range e.HTMLInert {
+			if format == "html" && strings.HasPrefix(inert, "<") && bytes.Contains(r.stdout, []byte(inert)) {
+				t.Errorf("%s: %q stands in the HTML", name, inert)
+			}
+		}
+	}
+}
+
+// TestConversations plays the HTTP/1 cases of other parsers' test suites, one
+// connection each in one capture.
+func TestConversations(t *testing.T) {
+	forge := program(t, "tools", "pcapforge")
+	for _, set := range []struct {
+		file  string
+		least float64
+	}{{"llhttp.jsonl", 0.90}, {"libhtp.jsonl", 0.90}} {
+		source := shared(t, "adversarial", set.file)
+		want := map[string]expectation{}
+		for _, c := range readLines[struct {
+			ID     string
+			Expect expectation
+		}](t, source) {
+			want[c.ID] = c.Expect
+		}
+		dir := t.TempDir()
+		if r := run(t, nil, forge, "cases", "-one", "-variant", "base", "-o", dir, source); r.code != 0 {
+			t.Fatalf("%s: %s", set.file, r.stderr)
+		}
+		index := readLines[struct{ File, Case, Client string }](t, filepath.Join(dir, "index.jsonl"))
+		if len(index) == 0 {
+			t.Fatalf("%s: no cases", set.file)
+		}
+		found, r := exchanges(t, filepath.Join(dir, index[0].File))
+		survived(t, set.file, r, 0, expectation{})
+		byClient := map[string][]transaction{}
+		for _, x := range found {
+			byClient[x.Src] = append(byClient[x.Src], x)
+		}
+		exact, all, good := 0, 0, 0
+		for _, c := range index {
+			e := want[c.Case]
+			ip, _, _ := strings.Cut(c.Client, ":")
+			wrong := e.judge(byClient[ip])
+			if e.Level == "exact" {
+				exact++
+				if wrong == "" {
+					good++
+				}
+			}
+			if wrong == "" {
+				all++
+			} else {
+				t.Logf("%-6s %s: %s", e.Level, c.Case, wrong)
+			}
+		}
+		floor(t, set.file+" exact cases", share(good, exact), set.least)
+		floor(t, set.file+" all cases", share(all, len(index)), set.least-0.1)
+	}
+}
+
+// TestOtherEnginesCaptures reads the captures of Suricata's and Zeek's tests.
+func TestOtherEnginesCaptures(t *testing.T) {
+	for _, file := range []string{"suricata-pcaps.jsonl", "zeek-pcaps.jsonl"} {
+		good, all := 0, 0
+		for _, c := range readLines[struct {
+			ID, File string
+			Expect   expectation
+		}](t, shared(t, "adversarial", file)) {
+			found, r := exchanges(t, shared(t, "adversarial", c.File))
+			survived(t, c.ID, r, 0, c.Expect)
+			all++
+			if wrong := c.Expect.judge(found); wrong == "" {
+				good++
+			} else {
+				t.Logf("%-6s %s: %s", c.Expect.Level, c.ID, wrong)
+			}
+		}
+		floor(t, file+" cases", share(good, all), 0.85)
+	}
+}
