@@ -49,6 +49,8 @@ func (w *walk) other() capture.Counter {
 		return w.gtp()
 	case teredo:
 		return w.teredo()
+	case l2tp:
+		return w.l2tp()
 	}
 	return capture.FramesIgnoredLink
 }
@@ -312,12 +314,50 @@ func (w *walk) erspan3() capture.Counter {
 	return w.take(size, bridged)
 }
 
-// vxlan takes the head of VXLAN (RFC 7348).
+// vxlan takes the head of VXLAN (RFC 7348), or of its extension that names what
+// it carries (draft-ietf-nvo3-vxlan-gpe).
 func (w *walk) vxlan() capture.Counter {
 	if len(w.p) < 8 || w.p[0]&0x08 == 0 {
 		return w.noTunnel()
 	}
-	return w.take(8, bridged)
+	next := bridged
+	const named = 0x04
+	if w.p[0]&named != 0 {
+		switch w.p[3] {
+		case 1:
+			next = ipv4
+		case 2:
+			next = ipv6
+		case 5:
+			next = mpls
+		}
+	}
+	return w.take(8, next)
+}
+
+// l2tp takes the head of an L2TP data message (RFC 2661).
+func (w *walk) l2tp() capture.Counter {
+	if len(w.p) < 6 || w.p[1]&0xf != 2 {
+		return w.noTunnel()
+	}
+	const control, length, sequence, offset = 0x80, 0x40, 0x08, 0x02
+	flags, size := w.p[0], 6
+	if flags&control != 0 {
+		return capture.FramesIgnoredNotTCP
+	}
+	if flags&length != 0 {
+		size += 2
+	}
+	if flags&sequence != 0 {
+		size += 4
+	}
+	if flags&offset != 0 {
+		if len(w.p) < size+2 {
+			return w.short()
+		}
+		size += 2 + int(binary.BigEndian.Uint16(w.p[size:]))
+	}
+	return w.take(size, ppp)
 }
 
 // geneve takes the head of Geneve (RFC 8926).

@@ -200,9 +200,12 @@ func (w *walk) ofType(t uint16) capture.Counter {
 		if t < 0x600 { // the length of an IEEE 802.3 frame
 			return w.llc()
 		}
-		if w.next = etherKind(t); w.next == none {
-			return capture.FramesIgnoredNotIP
+		for i := range etherTypes {
+			if e := &etherTypes[i]; e.value == t {
+				return w.take(e.head, e.kind)
+			}
 		}
+		return capture.FramesIgnoredNotIP
 	}
 	return goOn
 }

@@ -38,6 +38,7 @@ const (
 	geneve
 	gtp
 	teredo
+	l2tp
 )
 
 // links are the link types that are decoded.
@@ -67,15 +68,20 @@ var links = []struct {
 // etherTypes are the EtherTypes that are decoded, beside those of IP and VLAN.
 var etherTypes = []struct {
 	value uint16
+	head  int // bytes to pass over
 	kind  kind
 }{
-	{0x6558, bridged}, // transparent Ethernet bridging
-	{0x8847, mpls},
-	{0x8848, mpls}, // multicast
-	{0x8864, pppoe},
-	{0x880b, ppp},
-	{0x88be, bridged}, // ERSPAN; with its head in GRE
-	{0x22eb, erspan3},
+	{0x6558, 0, bridged}, // transparent Ethernet bridging
+	{0x8200, 0, wifi},    // Aruba's access points, in GRE
+	{0x8847, 0, mpls},
+	{0x8848, 0, mpls}, // multicast
+	{0x8864, 0, pppoe},
+	{0x880b, 0, ppp},
+	{0x8926, 4, etherType}, // VN-Tag
+	{0x893f, 6, etherType}, // E-Tag (802.1BR)
+	{0x88be, 0, bridged},   // ERSPAN; with its head in GRE
+	{0x88e7, 4, bridged},   // provider backbone bridge (802.1ah)
+	{0x22eb, 0, erspan3},
 }
 
 // protocols are the IP protocols that are decoded, beside TCP and the extension
@@ -94,9 +100,12 @@ var ports = []struct {
 	port uint16
 	kind kind
 }{
+	{1701, l2tp},
 	{2152, gtp},
 	{3544, teredo},
+	{4754, gre}, // RFC 8086
 	{4789, vxlan},
+	{4790, vxlan},
 	{6081, geneve},
 	{8472, vxlan}, // as Linux had it before there was a standard
 }
@@ -105,15 +114,6 @@ func startOf(l capture.LinkType) kind {
 	for i := range links {
 		if links[i].link == l {
 			return links[i].kind
-		}
-	}
-	return none
-}
-
-func etherKind(t uint16) kind {
-	for i := range etherTypes {
-		if etherTypes[i].value == t {
-			return etherTypes[i].kind
 		}
 	}
 	return none

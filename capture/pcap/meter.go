@@ -10,10 +10,11 @@ import (
 // meter counts the bytes that are taken from a file and digests them.
 type meter struct {
 	src  io.Reader
-	read atomic.Int64
-	err  error // an error of the file system, not io.EOF
-	sum  string
-	d    *digester // nil if no digest is wanted
+	read int64
+	all  *atomic.Int64 // counts along, for those who watch; nil until the file's turn
+	err  error         // an error of the file system, not io.EOF
+	sum  string        // SHA-256 in hex, once all was read
+	d    *digester     // nil if no digest is wanted
 }
 
 func newMeter(r io.Reader, digest bool) *meter {
@@ -26,7 +27,10 @@ func newMeter(r io.Reader, digest bool) *meter {
 
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.src.Read(p)
-	m.read.Add(int64(n))
+	m.read += int64(n)
+	if m.all != nil {
+		m.all.Add(int64(n))
+	}
 	if m.d != nil {
 		m.d.write(p[:n])
 	}

@@ -107,8 +107,7 @@ type Source struct {
 	damaged *capture.DamagedError
 	end     error // what Next returns from now on
 
-	meter atomic.Pointer[meter]
-	done  atomic.Int64 // bytes of the files before the current one
+	done  atomic.Int64 // bytes read of all files
 	total int64        // bytes of all files, -1 if unknown
 }
 
@@ -195,7 +194,8 @@ func (s *Source) start() error {
 		}
 	}
 	s.in, s.noted = in, false
-	s.meter.Store(in.meter)
+	s.done.Add(in.meter.read)
+	in.meter.all = &s.done
 	return nil
 }
 
@@ -232,9 +232,7 @@ func (s *Source) finish(err error) error {
 	if e := in.meter.finish(); e != nil {
 		err = pathError(f.Name, e)
 	}
-	f.Read, f.SHA256 = in.meter.read.Load(), in.meter.sum
-	s.done.Add(f.Read)
-	s.meter.Store(nil)
+	f.Read, f.SHA256 = in.meter.read, in.meter.sum
 	in.close()
 	s.in = nil
 	s.at++
@@ -243,19 +241,13 @@ func (s *Source) finish(err error) error {
 
 // Progress says how many bytes of how many on disk are read; total is -1 where
 // there is no telling. Other goroutines may call it.
-func (s *Source) Progress() (done, total int64) {
-	done = s.done.Load()
-	if m := s.meter.Load(); m != nil {
-		done += m.read.Load()
-	}
-	return done, s.total
-}
+func (s *Source) Progress() (done, total int64) { return s.done.Load(), s.total }
 
 // Files says what is known of every file. It belongs to the goroutine that calls
 // Next; the slice is the source's own and changes as it reads.
 func (s *Source) Files() []File {
 	if s.in != nil {
-		s.files[s.at].Read = s.in.meter.read.Load()
+		s.files[s.at].Read = s.in.meter.read
 	}
 	return s.files
 }
