@@ -181,9 +181,9 @@ type Endpoint struct {
 type Field struct {
 	Side        Side     `json:"side"`
 	Where       Where    `json:"where"`
-	Status      string   `json:"status,omitempty"` // class of the response: "2xx"; "" for requests
+	Status      string   `json:"status,omitempty"` // of the response, exact: "200"; "" for requests
 	ContentType string   `json:"content_type,omitempty"`
-	Path        string   `json:"path"`  // as Place.Name; the root of a body is $
+	Path        string   `json:"path"`  // as Place.Name; the root of a body is $, a path parameter has its name in the template
 	Types       []string `json:"types"` // of JSON Schema: string, integer, number, boolean, object, array
 	Format      string   `json:"format,omitempty"`
 	Nullable    bool     `json:"nullable,omitempty"`

@@ -127,7 +127,7 @@ func (t *Tracker) AppendPath(to []byte) []byte {
 		case f.named:
 			name := t.name(i)
 			if FreeKey(name) {
-				to = append(to, ".{*}"...)
+				to = append(to, "{*}"...)
 			} else {
 				to = AppendName(append(to, '.'), name)
 			}

@@ -1,0 +1,320 @@
+//go:build conformance
+
+package openapi_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"plainsight/analyze"
+	"plainsight/analyze/body"
+	"plainsight/analyze/endpoint"
+	"plainsight/analyze/openapi"
+	"plainsight/analyze/shape"
+)
+
+// line is an exchange of the inference set.
+type line struct {
+	Method, Scheme, Host, Path, Query string
+	ReqHeaders, RespHeaders           [][2]string
+	ReqBody, RespBody                 string
+	Status                            int
+}
+
+func (l *line) get(headers [][2]string, name string) string {
+	for _, h := range headers {
+		if strings.EqualFold(h[0], name) {
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// record is what the test keeps for an endpoint.
+type record struct {
+	set      *shape.Set
+	n        uint64
+	statuses map[int]uint64
+	auth     map[string]uint64
+}
+
+func newRecord() *record {
+	return &record{set: shape.NewSet(shape.Options{}), statuses: map[int]uint64{}, auth: map[string]uint64{}}
+}
+
+func (r *record) Merge(o *record) {
+	r.set.Merge(o.set)
+	r.n += o.n
+	for k, n := range o.statuses {
+		r.statuses[k] += n
+	}
+	for k, n := range o.auth {
+		r.auth[k] += n
+	}
+}
+
+func (r *record) Like(o *record) (float64, float64) { return r.set.Like(o.set) }
+
+type tree = endpoint.Tree[*record]
+
+// worker learns exchanges.
+type worker struct {
+	services map[string]*tree
+	walker   body.Walker
+	shapes   shape.Recorder
+	noise    int
+}
+
+func (w *worker) learn(l *line) {
+	if endpoint.Noise([]byte(l.Method), []byte(l.Path)) {
+		w.noise++
+		return
+	}
+	t := w.services[l.Host]
+	if t == nil {
+		t = endpoint.NewTree(endpoint.Options{}, newRecord)
+		w.services[l.Host] = t
+	}
+	ok := l.Status > 0 && l.Status < 400
+	r, found := t.At([]byte(l.Method), []byte(l.Path), ok)
+	if !found {
+		return
+	}
+	r.n++
+	r.statuses[l.Status]++
+	if ok {
+		r.set.Message()
+		w.walker.Query([]byte(l.Query), func(name, value []byte) { r.set.Parameter(analyze.InQuery, name, value) })
+		for _, h := range l.ReqHeaders {
+			switch name := strings.ToLower(h[0]); name {
+			case "accept", "accept-encoding", "accept-language", "authorization", "cookie", "user-agent", "host", "content-type", "content-length", "connection", "x-request-id", "origin", "referer", "cache-control":
+			default:
+				r.set.Parameter(analyze.InHeader, []byte(name), []byte(h[1]))
+			}
+		}
+	}
+	r.authenticate(l)
+	if l.ReqBody != "" && ok {
+		w.shapes.Open(r.set, analyze.Request, 0, []byte(l.get(l.ReqHeaders, "content-type")))
+		res := w.walker.Walk([]byte(l.get(l.ReqHeaders, "content-type")), []byte(l.ReqBody), &w.shapes)
+		w.shapes.Close(res.Complete)
+	}
+	if l.RespBody != "" {
+		ct := l.get(l.RespHeaders, "content-type")
+		w.shapes.Open(r.set, analyze.Response, l.Status, []byte(ct))
+		v := body.Visitor(&w.shapes)
+		if ok {
+			v = &echo{Recorder: &w.shapes, tree: t}
+		}
+		res := w.walker.Walk([]byte(ct), []byte(l.RespBody), v)
+		w.shapes.Close(res.Complete)
+		if ok && strings.Contains(ct, "html") {
+			h := fnv.New64a()
+			io.WriteString(h, l.RespBody)
+			t.Page(h.Sum64())
+		} else if ok {
+			t.Page(0)
+		}
+	} else if ok {
+		t.Page(0)
+	}
+}
+
+// echo tells the tree of what the shapes hear.
+type echo struct {
+	*shape.Recorder
+	tree *tree
+	key  []byte
+}
+
+func (e *echo) Key(name []byte) {
+	e.key = append(e.key[:0], name...)
+	e.Recorder.Key(name)
+}
+
+func (e *echo) Value(k body.Kind, text []byte) {
+	if k == body.String || k == body.Number {
+		e.tree.Echo(e.key, text)
+	}
+	e.Recorder.Value(k, text)
+}
+
+func (r *record) authenticate(l *line) {
+	kind, _, _ := strings.Cut(l.get(l.ReqHeaders, "authorization"), " ")
+	switch strings.ToLower(kind) {
+	case "bearer":
+		r.auth["bearer"]++
+	case "basic":
+		r.auth["basic"]++
+	}
+}
+
+func (w *worker) endpoints() map[string][]analyze.Endpoint {
+	out := map[string][]analyze.Endpoint{}
+	for host, t := range w.services {
+		for e, r := range t.Endpoints() {
+			x := analyze.Endpoint{Service: host, Method: e.Method, Template: e.Template, Requests: r.n, Statuses: r.statuses, Auth: r.auth, Encrypted: r.n}
+			for _, p := range e.Params {
+				x.Parameters = append(x.Parameters, p.Field())
+			}
+			parameters, fields := r.set.Fields(nil)
+			x.Parameters = append(x.Parameters, parameters...)
+			x.Fields = fields
+			out[host] = append(out[host], x)
+		}
+	}
+	return out
+}
+
+func read(t testing.TB, name string) (lines []line) {
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bufio.NewReaderSize(z, 1<<20))
+	for {
+		var l line
+		if err := d.Decode(&l); err == io.EOF {
+			return lines
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, l)
+	}
+}
+
+func shared(t testing.TB) string {
+	dir := os.Getenv("PLAINSIGHT_SHARED")
+	if dir == "" {
+		t.Skip("PLAINSIGHT_SHARED does not name the shared data")
+	}
+	return filepath.Join(dir, "inference")
+}
+
+func traffic(t testing.TB) []string {
+	files, _ := filepath.Glob(filepath.Join(shared(t), "traffic", "*.jsonl.gz"))
+	if only := os.Getenv("APIS"); only != "" {
+		files = slices.DeleteFunc(files, func(f string) bool {
+			return !slices.Contains(strings.Split(only, ","), strings.TrimSuffix(filepath.Base(f), ".jsonl.gz"))
+		})
+	}
+	return files
+}
+
+// The scorer's figures over the inference set hold their floors.
+func TestConformance(t *testing.T) {
+	dir := t.TempDir()
+	if keep := os.Getenv("PREDICTIONS"); keep != "" {
+		dir = keep
+	}
+	var spent time.Duration
+	exchanges := 0
+	for _, file := range traffic(t) {
+		lines := read(t, file)
+		start := time.Now()
+		w := &worker{services: map[string]*tree{}}
+		for i := range lines {
+			w.learn(&lines[i])
+		}
+		learned := time.Now()
+		all := w.endpoints()
+		spent += time.Since(start)
+		exchanges += len(lines)
+		name := strings.TrimSuffix(filepath.Base(file), ".jsonl.gz")
+		t.Logf("%-14s %6d exchanges, learn %v, decide %v", name, len(lines), learned.Sub(start).Round(time.Millisecond), time.Since(learned).Round(time.Millisecond))
+		api := filepath.Join(dir, name)
+		os.RemoveAll(api)
+		if err := os.MkdirAll(api, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for host, list := range all {
+			doc, err := openapi.Document(host, list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(api, strings.ReplaceAll(host, ":", "_")+".json"), doc, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%v an exchange", spent/time.Duration(exchanges))
+	scorer := filepath.Join(t.TempDir(), "score")
+	build := exec.Command("go", "build", "-o", scorer, ".")
+	build.Dir = filepath.Join(shared(t), "score")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	args := []string{"-data", shared(t), "-pred", dir}
+	if only := os.Getenv("APIS"); only != "" {
+		args = append(args, "-api", only)
+	}
+	out, err := exec.Command(scorer, append(args, "-brief")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("\n%s", out)
+}
+
+// Shuffled traffic, split over workers that are merged, gives the same
+// documents.
+func TestOrderDoesNotMatter(t *testing.T) {
+	for _, file := range traffic(t) {
+		lines := read(t, file)
+		one := &worker{services: map[string]*tree{}}
+		for i := range lines {
+			one.learn(&lines[i])
+		}
+		rand.New(rand.NewSource(1)).Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+		parts := make([]*worker, 3)
+		for i := range parts {
+			parts[i] = &worker{services: map[string]*tree{}}
+		}
+		for i := range lines {
+			parts[i%len(parts)].learn(&lines[i])
+		}
+		merged := &worker{services: map[string]*tree{}}
+		for _, p := range parts {
+			for host, t := range p.services {
+				if merged.services[host] == nil {
+					merged.services[host] = endpoint.NewTree(endpoint.Options{}, newRecord)
+				}
+				merged.services[host].Merge(t)
+			}
+		}
+		a, b := one.endpoints(), merged.endpoints()
+		for host := range a {
+			x, _ := openapi.Document(host, a[host])
+			y, _ := openapi.Document(host, b[host])
+			if !bytes.Equal(x, y) {
+				t.Errorf("%s: %s differs: %s", filepath.Base(file), host, firstDifference(x, y))
+			}
+		}
+	}
+}
+
+func firstDifference(a, b []byte) string {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("at byte %d of %d and %d:\n%s\n---\n%s", i, len(a), len(b), a[max(0, i-300):min(len(a), i+100)], b[max(0, i-300):min(len(b), i+100)])
+		}
+	}
+	return fmt.Sprintf("%d bytes and %d bytes", len(a), len(b))
+}
