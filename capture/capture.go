@@ -114,6 +114,8 @@ type Parser interface {
 	// follow. b is borrowed. [ErrHandover] says that from the returned count on
 	// another protocol speaks in both directions; [ErrOpaque] that this
 	// direction cannot be understood further: it is only counted from here.
+	// After ErrHandover both directions get End and nothing else. Bytes that are
+	// unread when a gap or the end comes are not offered again.
 	Data(d Dir, b []byte, at Stamp) (int, error)
 	// Gap says that n bytes of a direction were never seen (n < 0: unknown many).
 	Gap(d Dir, n int64, at Stamp)

@@ -55,6 +55,7 @@ const (
 	StreamGapBytes
 	StreamBudgetReached
 	StreamPendingLimit
+	UnreadLimitReached
 
 	Exchanges
 	ExchangesUnanswered
@@ -114,6 +115,7 @@ var counters = [counterEnd]CounterInfo{
 	StreamGapBytes:             {"stream_gap_bytes", "payload bytes lost"},
 	StreamBudgetReached:        {"stream_budget_reached", "holes skipped because too much was held behind them, in all"},
 	StreamPendingLimit:         {"stream_pending_limit", "holes skipped because too much was held behind them, in one connection"},
+	UnreadLimitReached:         {"unread_limit_reached", "times that a parser left more unread than is kept for it"},
 	Exchanges:                  {"exchanges", "HTTP exchanges"},
 	ExchangesUnanswered:        {"exchanges_unanswered", "requests without a response in the capture"},
 	ExchangesResponseOnly:      {"exchanges_response_only", "responses without a request in the capture"},

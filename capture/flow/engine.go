@@ -1,0 +1,339 @@
+package flow
+
+import (
+	"cmp"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"plainsight/capture"
+	"plainsight/capture/packet"
+	"plainsight/capture/stream"
+)
+
+// Engine is one shard. It is not safe for concurrent use.
+type Engine struct {
+	o       Options
+	handler capture.Handler
+	counts  capture.Counts
+	decoder *packet.Decoder
+	segment packet.Segment
+	pool    stream.Pool
+	clock   clock
+	now     int64
+
+	conns  map[key]*conn
+	chunks map[chunkKey]*conn
+	recent *conn // of the last segment: the next is often its
+	lists  [states]list
+	free   []*conn
+
+	buffered int // bytes of buffers given out
+	buffers  [][]byte
+	current  *conn // whose work is being done
+	logged   bool
+}
+
+// New makes an engine that hands its conclusions to h.
+func New(o Options, h capture.Handler) *Engine {
+	o = o.withDefaults()
+	e := &Engine{
+		o: o, handler: h, decoder: packet.New(o.Packet),
+		conns: map[key]*conn{}, chunks: map[chunkKey]*conn{},
+	}
+	e.pool = stream.Pool{Half: o.Hold, Total: o.HoldAll, Counts: &e.counts}
+	return e
+}
+
+// Counts are what was counted so far. They are the engine's: read only.
+func (e *Engine) Counts() *capture.Counts { return &e.counts }
+
+// Frame takes the next frame. f is borrowed.
+func (e *Engine) Frame(f *capture.Frame) {
+	now := e.clock.tick(f.Time, &e.counts)
+	if e.decoder.Decode(f, &e.segment, &e.counts) {
+		e.take(&e.segment, now)
+	}
+}
+
+// Close ends all connections in the order in which they began. The engine is
+// not used after it.
+func (e *Engine) Close() {
+	e.decoder.Close(&e.counts)
+	var all []*conn
+	for i := range e.lists {
+		for c := e.lists[i].first; c != nil; c = c.next {
+			all = append(all, c)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *conn) int { return cmp.Compare(a.ID, b.ID) })
+	for _, c := range all {
+		e.drop(c, atEnd)
+	}
+}
+
+// key names a connection: its two ends in order of their bytes, and its VLAN.
+type key struct {
+	a, b         [16]byte
+	aPort, bPort uint16
+	vlan         uint32
+}
+
+// keyOf is the key of a segment, and which of the key's ends sent it.
+func keyOf(s *packet.Segment) (k key, place int) {
+	k = key{s.Src.Addr().As16(), s.Dst.Addr().As16(), s.Src.Port(), s.Dst.Port(), s.VLAN}
+	if k.inOrder() {
+		return k, 0
+	}
+	k.a, k.b, k.aPort, k.bPort = k.b, k.a, k.bPort, k.aPort
+	return k, 1
+}
+
+func (k *key) inOrder() bool {
+	for i := 0; i < 16; i += 8 {
+		a, b := binary.BigEndian.Uint64(k.a[i:]), binary.BigEndian.Uint64(k.b[i:])
+		if a != b {
+			return a < b
+		}
+	}
+	return k.aPort <= k.bPort
+}
+
+// hash spreads connections over shards.
+func (k *key) hash() uint64 {
+	h := uint64(k.vlan)<<32 | uint64(k.aPort)<<16 | uint64(k.bPort)
+	for _, end := range [...]*[16]byte{&k.a, &k.b} {
+		for i := 0; i < 16; i += 8 {
+			h = (h ^ binary.LittleEndian.Uint64(end[i:])) * 0x9e3779b97f4a7c15
+			h ^= h >> 32
+		}
+	}
+	return h
+}
+
+// take works on one segment. It is borrowed.
+func (e *Engine) take(s *packet.Segment, now int64) {
+	e.now = now
+	e.expire()
+	k, place := keyOf(s)
+	c := e.recent
+	if c == nil || c.key != k {
+		c = e.conns[k]
+	}
+	defer e.guard()
+	e.current = c
+	if c = e.admit(c, k, place, s); c == nil {
+		return
+	}
+	e.recent, e.current = c, c
+	c.last = s.Stamp
+	e.touch(c)
+	c.segment(place, s)
+}
+
+// admit finds the connection that a segment belongs to: c, which has its key, a
+// new one, or none if the segment is a straggler or a forgery.
+func (e *Engine) admit(c *conn, k key, place int, s *packet.Segment) *conn {
+	payload := len(s.Payload)+s.Missing > 0
+	if c == nil {
+		if s.Flags&packet.RST != 0 || s.Flags&packet.SYN == 0 && !payload {
+			return nil // the tail of a connection that we did not see
+		}
+		return e.open(k, place, s)
+	}
+	switch c.judge(place, s, payload) {
+	case ours:
+		return c
+	case another:
+		if c.state != over {
+			e.counts[capture.ConnectionsReused]++
+		}
+		e.drop(c, byReuse)
+		return e.open(k, place, s)
+	case repeated:
+		if payload {
+			e.counts[capture.SegmentsDuplicate]++
+		}
+	case stray:
+		e.counts[capture.SegmentsOutOfWindow]++
+	}
+	return nil
+}
+
+// open begins a connection with its first segment.
+func (e *Engine) open(k key, place int, s *packet.Segment) *conn {
+	if len(e.conns)+len(e.chunks) >= e.o.Connections {
+		e.dropOne()
+	}
+	c := e.newConn()
+	c.key = k
+	c.Conn = capture.Conn{ID: s.Frame, VLAN: s.VLAN, Start: s.Stamp}
+	client := true // the sender
+	c.state = halfOpen
+	switch {
+	case s.Flags&packet.SYN == 0:
+		client = guessClient(s.Src, s.Dst)
+		c.Midstream, c.state, c.unsure = true, open, true
+		c.sides[0].lost, c.sides[1].lost = true, true
+		e.counts[capture.ConnectionsMidstream]++
+	case s.Flags&packet.ACK != 0:
+		client = false
+	}
+	c.Client, c.Server = s.Src, s.Dst
+	if !client {
+		c.Client, c.Server = s.Dst, s.Src
+	}
+	if client != (place == 0) {
+		c.swap()
+	}
+	e.counts[capture.Connections]++
+	e.conns[k] = c
+	e.lists[c.state].push(c)
+	if c.state == halfOpen && e.lists[halfOpen].len > max(1, e.o.Connections/4) {
+		e.drop(e.lists[halfOpen].first, byLimit)
+	}
+	return c
+}
+
+// guessClient says whether the sender of a segment in mid-stream is the client:
+// the lower port is the server's, and of equal ones the receiver's.
+func guessClient(src, dst netip.AddrPort) bool { return src.Port() >= dst.Port() }
+
+// newConn takes a connection from the free ones.
+func (e *Engine) newConn() *conn {
+	var c *conn
+	if n := len(e.free); n > 0 {
+		c = e.free[n-1]
+		e.free = e.free[:n-1]
+	} else {
+		c = new(conn)
+	}
+	*c = conn{e: e, seen: e.now}
+	c.sides[1].half.Dir = capture.ToClient
+	return c
+}
+
+// state is what a connection is to the table.
+type state uint8
+
+const (
+	halfOpen state = iota // one side's SYN, and no more than an answer to it
+	open
+	over // ended; kept to know its stragglers
+	states
+)
+
+// list is a list of connections, the longest idle first.
+type list struct {
+	first, last *conn
+	len         int
+}
+
+func (l *list) push(c *conn) {
+	c.prev, c.next = l.last, nil
+	if l.last != nil {
+		l.last.next = c
+	} else {
+		l.first = c
+	}
+	l.last = c
+	l.len++
+}
+
+func (l *list) remove(c *conn) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		l.last = c.prev
+	}
+	l.len--
+}
+
+// touch says that c was just seen.
+func (e *Engine) touch(c *conn) {
+	c.seen = e.now
+	if l := &e.lists[c.state]; l.last != c {
+		l.remove(c)
+		l.push(c)
+	}
+}
+
+// enter moves c into a state.
+func (e *Engine) enter(c *conn, s state) {
+	e.lists[c.state].remove(c)
+	c.state = s
+	e.lists[s].push(c)
+	if s == over && e.lists[over].len > max(1, e.o.Connections/4) {
+		e.drop(e.lists[over].first, byLimit)
+	}
+}
+
+func (e *Engine) stale(c *conn) bool {
+	wait := e.o.Idle
+	switch c.state {
+	case halfOpen:
+		wait = e.o.HalfOpen
+	case over:
+		wait = e.o.Linger
+	}
+	return e.now-c.seen > int64(wait)
+}
+
+// expire drops what was idle too long.
+func (e *Engine) expire() {
+	for i := range e.lists {
+		for c := e.lists[i].first; c != nil && e.stale(c); c = e.lists[i].first {
+			e.drop(c, byIdle)
+		}
+	}
+}
+
+// dropOne makes room for a connection.
+func (e *Engine) dropOne() {
+	for _, s := range [...]state{over, halfOpen, open} {
+		if c := e.lists[s].first; c != nil {
+			e.drop(c, byLimit)
+			return
+		}
+	}
+}
+
+// cause is why a connection leaves the table.
+type cause uint8
+
+const (
+	atEnd cause = iota
+	byIdle
+	byLimit
+	byReuse
+)
+
+// drop ends a connection if it is not over yet and forgets it.
+func (e *Engine) drop(c *conn, why cause) {
+	if c.state != over {
+		switch {
+		case why == byIdle:
+			e.counts[capture.ConnectionsEvictedIdle]++
+		case why == byLimit && c.state == halfOpen:
+			e.counts[capture.ConnectionsEvictedHalfOpen]++
+		case why == byLimit:
+			e.counts[capture.ConnectionsEvictedLimit]++
+		}
+		c.finish(why == byIdle || why == byLimit)
+	}
+	e.lists[c.state].remove(c)
+	if c.chunked {
+		delete(e.chunks, chunkKeyOf(&c.Conn))
+	} else {
+		delete(e.conns, c.key)
+	}
+	if e.recent == c {
+		e.recent = nil
+	}
+	e.free = append(e.free, c)
+}

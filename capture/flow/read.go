@@ -1,0 +1,362 @@
+package flow
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+
+	"plainsight/capture"
+)
+
+const bufferSize = 4 << 10
+
+// maxHandovers bounds how often one connection changes its protocol.
+const maxHandovers = 16
+
+// reading is how far a direction is understood.
+//
+// Before there is a parser, buf holds a candidate: bytes that may be a start but
+// are too few to tell, at buf[candidate:]. Before it stands the beginning of the
+// direction, if nothing of it was lost and nobody knew it: the other direction
+// may tell what it is. With a parser, buf holds what it left unread.
+type reading struct {
+	buf       []byte
+	bufAt     capture.Stamp // of the candidate's first byte
+	candidate int
+	searched  int   // bytes in which a start was looked for
+	passed    int64 // bytes before buf that no parser will be given …
+	unknown   bool  // … and some that nobody can count
+	lost      bool  // buf does not begin where the direction does
+	failed    bool  // its beginning was not understood
+	opaque    bool  // bytes are only counted
+}
+
+// Data takes the next bytes of a direction from its half.
+func (c *conn) Data(d capture.Dir, b []byte, at capture.Stamp) {
+	s := c.side(d)
+	s.bytes += int64(len(b))
+	c.read(s, b, at)
+}
+
+func (c *conn) read(s *side, b []byte, at capture.Stamp) {
+	switch {
+	case len(b) == 0 || c.broken:
+	case c.parser == nil:
+		c.sniff(s, b, at)
+	case !s.opaque:
+		c.feed(s, b, at)
+	}
+}
+
+// Gap takes a gap of a direction from its half.
+func (c *conn) Gap(d capture.Dir, n int64, at capture.Stamp) {
+	s := c.side(d)
+	s.gaps++
+	s.missing += max(0, n)
+	switch {
+	case c.broken:
+	case c.parser == nil:
+		c.pass(s)
+		s.passed += max(0, n)
+		s.unknown = s.unknown || n < 0
+	case !s.opaque:
+		c.e.freeBuffer(s)
+		c.parser.Gap(d, n, at)
+	}
+}
+
+// end says that a direction is over.
+func (c *conn) end(s *side, cut bool, at capture.Stamp) {
+	s.ended, s.cut = true, cut
+	if c.parser != nil {
+		c.parser.End(s.half.Dir, cut, at)
+	}
+}
+
+// feed gives bytes to the parser, behind those that it left unread.
+func (c *conn) feed(s *side, b []byte, at capture.Stamp) {
+	if len(s.buf) > 0 {
+		if !c.e.buffer(s, b, c.e.o.Unread) {
+			c.overflow(s, int64(len(s.buf)), at)
+			c.feed(s, b, at)
+			return
+		}
+		b = s.buf
+	}
+	n, err := c.parser.Data(s.half.Dir, b[:len(b):len(b)], at)
+	rest := b[min(max(n, 0), len(b)):]
+	kept := true
+	switch {
+	case len(s.buf) > 0:
+		if s.buf = s.buf[:copy(s.buf, rest)]; len(rest) == 0 {
+			c.e.freeBuffer(s)
+		}
+	case len(rest) > 0 && (err == nil || err == capture.ErrHandover):
+		kept = c.e.buffer(s, rest, c.e.o.Unread)
+	}
+	switch {
+	case err == nil && !kept:
+		c.overflow(s, int64(len(rest)), at)
+	case err == nil:
+	case err == capture.ErrHandover:
+		if !kept {
+			s.passed += int64(len(rest))
+		}
+		c.handover(s, at)
+	default:
+		s.opaque = true
+		c.e.freeBuffer(s)
+	}
+}
+
+// overflow tells the parser that bytes it left unread are lost.
+func (c *conn) overflow(s *side, n int64, at capture.Stamp) {
+	c.e.counts[capture.UnreadLimitReached]++
+	c.e.freeBuffer(s)
+	c.parser.Gap(s.half.Dir, n, at)
+}
+
+// handover ends the parser and looks at what follows in both directions, first
+// where it was found.
+func (c *conn) handover(found *side, at capture.Stamp) {
+	p := c.parser
+	c.parser, c.unsure = nil, false
+	p.End(capture.ToServer, false, at)
+	p.End(capture.ToClient, false, at)
+	c.handovers++
+	for i := range c.sides {
+		s := &c.sides[i]
+		s.candidate, s.searched, s.unknown, s.failed = 0, 0, false, false
+		s.lost = s.passed > 0
+		s.opaque = c.handovers >= maxHandovers
+	}
+	other := c.side(found.half.Dir.Other())
+	for _, s := range [...]*side{found, other} {
+		if c.parser == nil {
+			b := c.e.detach(s)
+			c.read(s, b, at)
+			c.e.recycle(b)
+		}
+	}
+}
+
+// sniff looks for a start in the bytes of a direction while there is no parser.
+func (c *conn) sniff(s *side, b []byte, at capture.Stamp) {
+	c.foreign = true
+	if s.opaque {
+		s.passed += int64(len(b))
+		s.lost = true
+		return
+	}
+	if waiting := len(s.buf) - s.candidate; waiting > 0 {
+		if c.e.buffer(s, b, c.e.o.Sniff) {
+			p, v := c.ask(s, s.buf[s.candidate:])
+			if v == capture.Maybe {
+				return
+			}
+			s.buf = s.buf[:len(s.buf)-len(b)]
+			if v == capture.Yes {
+				c.begin(p, s, b, at)
+				return
+			}
+		}
+		c.reject(s, waiting)
+	}
+	switch p, v := c.ask(s, b); {
+	case v == capture.Yes:
+		s.candidate = len(s.buf)
+		c.begin(p, s, b, at)
+	case v == capture.Maybe && c.e.buffer(s, b, c.e.o.Sniff):
+		s.candidate, s.bufAt = len(s.buf)-len(b), at
+	case s.lost || !c.e.buffer(s, b, c.e.o.Sniff):
+		c.pass(s)
+		s.passed += int64(len(b))
+		c.reject(s, len(b))
+	default:
+		c.reject(s, len(b))
+	}
+}
+
+// reject says that the last n bytes are no start.
+func (c *conn) reject(s *side, n int) {
+	s.failed = true
+	s.searched += n
+	if s.lost || s.searched > c.e.o.Search {
+		c.pass(s)
+	}
+	s.candidate = len(s.buf)
+	s.opaque = s.searched > c.e.o.Search
+}
+
+// pass lets go what is kept of a direction that has no parser.
+func (c *conn) pass(s *side) {
+	s.passed += int64(len(s.buf))
+	s.lost, s.candidate = true, 0
+	c.e.freeBuffer(s)
+}
+
+// ask asks the protocols what b is. As long as it is a guess who the client is,
+// the answer may turn the connection around.
+func (c *conn) ask(s *side, b []byte) (*capture.Protocol, capture.Verdict) {
+	best := capture.No
+	midstream := s.lost || s.failed
+	for _, d := range [...]capture.Dir{s.half.Dir, s.half.Dir.Other()} {
+		for i := range c.e.o.Protocols {
+			p := &c.e.o.Protocols[i]
+			switch v := p.Sniff(d, b[:len(b):len(b)], midstream); v {
+			case capture.Yes:
+				if d != s.half.Dir {
+					c.swap()
+					c.Client, c.Server = c.Server, c.Client
+				}
+				return p, v
+			case capture.Maybe:
+				best = v
+			}
+		}
+		if !c.unsure {
+			break
+		}
+	}
+	return nil, best
+}
+
+// begin makes the parser for the start that was found at the candidate of a side
+// with b behind it. What is kept of the other side goes with it; what clients
+// say goes first.
+func (c *conn) begin(p *capture.Protocol, found *side, b []byte, at capture.Stamp) {
+	c.protocol, c.foreign, c.unsure = p, false, false
+	parser := p.New(&c.Conn, c.e.handler, &c.e.counts)
+	c.parser = parser
+	for i := range c.sides {
+		c.sides[i].opaque = false
+	}
+	for d := capture.ToServer; d <= capture.ToClient && c.parser == parser; d++ {
+		s := c.side(d)
+		start := s.candidate
+		if s != found && !s.lost {
+			start = 0
+		}
+		n := s.passed + int64(start)
+		if s.unknown {
+			n = -1
+		}
+		buf := c.e.detach(s)
+		s.passed, s.candidate, s.unknown = 0, 0, false
+		if n != 0 {
+			c.parser.Gap(d, n, at)
+		}
+		c.read(s, buf[start:], s.bufAt)
+		c.e.recycle(buf)
+		if s == found {
+			c.read(s, b, at)
+			b = nil
+		}
+		if s.ended && c.parser == parser {
+			c.parser.End(d, s.cut, at)
+		}
+	}
+	c.read(found, b, at) // nil unless the other side changed the protocol
+}
+
+// buffer appends b to what a side keeps, within a limit and that of all.
+func (e *Engine) buffer(s *side, b []byte, limit int) bool {
+	need := len(s.buf) + len(b)
+	if need > limit {
+		return false
+	}
+	if need > cap(s.buf) {
+		size := bufferSize
+		for size < need {
+			size *= 2
+		}
+		if e.buffered+size-cap(s.buf) > e.o.UnreadAll {
+			return false
+		}
+		grown := e.newBuffer(size)
+		grown = append(grown, s.buf...)
+		e.freeBuffer(s)
+		s.buf = grown
+	}
+	s.buf = append(s.buf, b...)
+	return true
+}
+
+func (e *Engine) newBuffer(size int) []byte {
+	e.buffered += size
+	if n := len(e.buffers); n > 0 && size == bufferSize {
+		b := e.buffers[n-1]
+		e.buffers = e.buffers[:n-1]
+		return b[:0]
+	}
+	return make([]byte, 0, size)
+}
+
+// detach takes the buffer of a side off it and out of the bound. The buffer is
+// given to recycle once its bytes were read; a panic leaves it to the collector.
+func (e *Engine) detach(s *side) []byte {
+	b := s.buf
+	e.buffered -= cap(b)
+	s.buf = nil
+	return b
+}
+
+func (e *Engine) recycle(b []byte) {
+	if cap(b) == bufferSize {
+		e.buffers = append(e.buffers, b)
+	}
+}
+
+func (e *Engine) freeBuffer(s *side) { e.recycle(e.detach(s)) }
+
+// guard, deferred around the work on one connection, ends its parsing when that
+// panics. The connection goes on being counted.
+func (e *Engine) guard() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	c := e.current
+	if c == nil {
+		panic(v)
+	}
+	name := c.name()
+	c.broken, c.parser = true, nil
+	for i := range c.sides {
+		e.freeBuffer(&c.sides[i])
+	}
+	e.counts[capture.ParserPanics]++
+	if e.logged || e.o.Logger == nil {
+		return
+	}
+	e.logged = true
+	e.o.Logger.Error("a parser broke; its connection is only counted from here",
+		"protocol", name, "connection", c.ID, "kind", kindOf(v), "at", culprit())
+}
+
+// kindOf describes a panic. Only the runtime's own words are free of payload.
+func kindOf(v any) slog.Value {
+	if err, ok := v.(runtime.Error); ok {
+		return slog.StringValue(err.Error())
+	}
+	return slog.StringValue(fmt.Sprintf("%T", v))
+}
+
+// culprit is the line that panicked.
+func culprit() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	panicked := false
+	for {
+		f, more := frames.Next()
+		inRuntime := strings.HasPrefix(f.Function, "runtime.")
+		if panicked && !inRuntime {
+			return fmt.Sprintf("%s:%d", f.Function, f.Line)
+		}
+		panicked = panicked || inRuntime
+		if !more {
+			return "unknown"
+		}
+	}
+}
