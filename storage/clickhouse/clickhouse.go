@@ -1,0 +1,277 @@
+// Package clickhouse keeps a store in ClickHouse: on a server, or in the
+// engine inside this process (storage/embedded). It is the only code that
+// knows SQL, and it always goes through clickhouse-go, so both speak one
+// dialect: the same DDL, inserts, views and named queries.
+//
+// Inserts are columnar. What a person asks ([storage.Reader]) runs on
+// connections of its own that are read-only and bounded, after a look at the
+// statement's syntax tree: see guard.go. The package never sees a captured
+// value: see package storage.
+package clickhouse
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"plainsight/storage/embedded"
+)
+
+// Options say which store is meant and what its readers may use. The zero
+// value is the embedded store at its default place.
+type Options struct {
+	// Store is the directory of an embedded store ("": the default one), or a
+	// server as clickhouse://[USER@]HOST[:PORT][/DATABASE][?secure=false].
+	// TLS is on unless HOST is a loopback address or secure=false is said. The
+	// password comes from CLICKHOUSE_PASSWORD or, as a file, from
+	// CLICKHOUSE_PASSWORD_FILE; CLICKHOUSE_CA_FILE names further authorities.
+	Store string
+	// Create makes an embedded store, or a server's database, where there is
+	// none, and brings the schema up to date. Without it the store is only
+	// read, and its schema must be the one of this program.
+	Create bool
+
+	MaxTime   time.Duration // of a reader's query; 0: 60 s
+	MaxMemory uint64        // bytes of a reader's query; 0: 2 GiB
+	MaxRows   uint64        // of a reader's answer; 0: 1 million
+	BatchRows int           // calls in one insert; 0: 65,536
+
+	// Log hears of changes of state; nil: nobody does.
+	Log *slog.Logger
+}
+
+// DefaultDatabase is the one that plainsight's tables are in.
+const DefaultDatabase = "plainsight"
+
+// ErrURL says that a store's address is wrong: the caller's fault.
+var ErrURL = errors.New("malformed address of a store")
+
+// Store is a store in ClickHouse; see [storage.Store].
+type Store struct {
+	options  Options
+	database string
+	engine   *embedded.Engine // nil: a server
+	write    driver.Conn
+	read     driver.Conn
+}
+
+// Open opens a store.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.MaxTime == 0 {
+		o.MaxTime = time.Minute
+	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = 2 << 30
+	}
+	if o.MaxRows == 0 {
+		o.MaxRows = 1_000_000
+	}
+	if o.BatchRows == 0 {
+		o.BatchRows = 65_536
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{options: o, database: DefaultDatabase}
+	base, err := s.dial()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx, base); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Server says whether a store's address names a server.
+func Server(store string) bool { return strings.Contains(store, "://") }
+
+// dial finds the engine or server and says how to reach it.
+func (s *Store) dial() (*clickhouse.Options, error) {
+	if Server(s.options.Store) {
+		return s.server()
+	}
+	path := s.options.Store
+	if path == "" {
+		var err error
+		if path, err = embedded.DefaultPath(); err != nil {
+			return nil, err
+		}
+	}
+	engine, err := embedded.Open(path, embedded.Options{Create: s.options.Create})
+	if err != nil {
+		return nil, err
+	}
+	s.engine = engine
+	return &clickhouse.Options{
+		Addr:        []string{"embedded"},
+		DialContext: func(ctx context.Context, _ string) (net.Conn, error) { return engine.Dial(ctx) },
+	}, nil
+}
+
+// server reads the address of a server.
+func (s *Store) server() (*clickhouse.Options, error) {
+	u, err := url.Parse(s.options.Store)
+	if err != nil {
+		return nil, fmt.Errorf("%w: no URL", ErrURL) // err quotes it, with what it may hold
+	}
+	switch _, secret := u.User.Password(); {
+	case u.Scheme != "clickhouse":
+		return nil, fmt.Errorf("%w: clickhouse://HOST is understood, not %s://", ErrURL, u.Scheme)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("%w: it names no host", ErrURL)
+	case secret:
+		return nil, fmt.Errorf("%w: a password there is for all on this machine to read; put it into CLICKHOUSE_PASSWORD or a file named by CLICKHOUSE_PASSWORD_FILE", ErrURL)
+	}
+	for key := range u.Query() {
+		if key != "secure" {
+			return nil, fmt.Errorf("%w: unknown option %q", ErrURL, key)
+		}
+	}
+	if db := strings.Trim(u.Path, "/"); db != "" {
+		s.database = db
+	}
+	password := os.Getenv("CLICKHOUSE_PASSWORD")
+	if file := os.Getenv("CLICKHOUSE_PASSWORD_FILE"); file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("password of the store: %w", err)
+		}
+		password = strings.TrimRight(string(b), "\r\n")
+	}
+	o := &clickhouse.Options{
+		Auth:        clickhouse.Auth{Username: u.User.Username(), Password: password},
+		DialTimeout: 10 * time.Second,
+		Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
+	}
+	port := "9000"
+	ip := net.ParseIP(u.Hostname())
+	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	if !loopback && u.Query().Get("secure") != "false" || u.Query().Get("secure") == "true" {
+		port = "9440"
+		o.TLS = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+		if file := os.Getenv("CLICKHOUSE_CA_FILE"); file != "" {
+			pem, err := os.ReadFile(file)
+			if err != nil {
+				return nil, fmt.Errorf("authorities of the store: %w", err)
+			}
+			o.TLS.RootCAs = x509.NewCertPool()
+			if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("authorities of the store: no certificate in %s", file)
+			}
+		}
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	o.Addr = []string{net.JoinHostPort(u.Hostname(), port)}
+	return o, nil
+}
+
+// prepare makes the database and its schema where that is wanted, and opens
+// the connections for writing and for reading.
+func (s *Store) prepare(ctx context.Context, base *clickhouse.Options) error {
+	base.MaxOpenConns, base.MaxIdleConns = 4, 4
+	base.ConnMaxLifetime = 24 * time.Hour
+	if s.options.Create {
+		root, err := clickhouse.Open(base)
+		if err != nil {
+			return wrap(err)
+		}
+		err = root.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+identifier(s.database))
+		root.Close()
+		if err != nil {
+			return wrap(err)
+		}
+	}
+
+	writer := *base
+	writer.Auth.Database = s.database
+	writer.Settings = clickhouse.Settings{"async_insert": 0}
+	reader := writer
+	reader.Settings = clickhouse.Settings{
+		"readonly":           1,
+		"max_execution_time": int(max(s.options.MaxTime/time.Second, 1)),
+		"max_memory_usage":   s.options.MaxMemory,
+		"max_result_rows":    s.options.MaxRows,
+	}
+	reader.ReadTimeout = s.options.MaxTime + 30*time.Second
+
+	var err error
+	if s.write, err = clickhouse.Open(&writer); err != nil {
+		return wrap(err)
+	}
+	if s.read, err = clickhouse.Open(&reader); err != nil {
+		return wrap(err)
+	}
+	if s.options.Create {
+		return s.Migrate(ctx)
+	}
+	have, err := s.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	return compatible(have)
+}
+
+// Close ends all connections and gives an embedded store free.
+func (s *Store) Close() error {
+	var errs []error
+	for _, conn := range []driver.Conn{s.write, s.read} {
+		if conn != nil {
+			errs = append(errs, conn.Close())
+		}
+	}
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Error is what the engine or the server said.
+type Error struct {
+	Code    int32 // of ClickHouse
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Codes of ClickHouse that are told apart.
+const (
+	codeSyntax        = 62
+	codeUnknownTable  = 60
+	codeUnknownDB     = 81
+	codeTimeout       = 159
+	codeReadOnly      = 164
+	codeMemory        = 241
+	codeTooManyRows   = 396
+	codeAccess        = 497
+	codeAuth          = 516
+	codeUnknownColumn = 47
+)
+
+// wrap turns an exception into an [Error] of one line.
+func wrap(err error) error {
+	var e *clickhouse.Exception
+	if !errors.As(err, &e) {
+		return err
+	}
+	message := strings.Join(strings.Fields(strings.TrimPrefix(e.Message, "DB::Exception: ")), " ")
+	return &Error{Code: e.Code, Message: message}
+}
+
+func identifier(name string) string {
+	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
+}

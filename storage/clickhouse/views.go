@@ -1,0 +1,89 @@
+package clickhouse
+
+import "strings"
+
+// View hides how rows of several runs become one answer: it leaves out the
+// runs that do not count and sums the others.
+type View struct {
+	Name, Doc string
+	SQL       string // $LIVE stands for the condition that a row's run counts
+}
+
+func (v View) create() string {
+	sql := strings.ReplaceAll(v.SQL, "$LIVE", "run IN (SELECT run FROM sources_current)")
+	return "CREATE OR REPLACE VIEW " + v.Name + " AS\n" + sql + "\nCOMMENT " + literal(v.Doc)
+}
+
+// Views are what people and dashboards ask.
+var Views = []View{
+	{"sources_current", "sources that count: of each its last run, without those that are part of a larger one", `
+SELECT * FROM sources FINAL
+WHERE source IN (SELECT argMax(source, (length(captures), source)) FROM sources FINAL ARRAY JOIN captures AS capture GROUP BY capture)`},
+
+	{"calls_current", "one row for each exchange", `
+SELECT * FROM calls WHERE $LIVE`},
+
+	{"captures_current", "files that were read", `
+SELECT sha256, any(c.name) AS name, any(c.format) AS format, max(c.bytes) AS bytes, max(c.frames) AS frames, max(c.damaged) AS damaged
+FROM captures AS c FINAL WHERE $LIVE GROUP BY sha256`},
+
+	{"services_current", "services with their traffic", `
+SELECT name, arraySort(groupUniqArrayArray(s.addresses)) AS addresses, e.endpoints AS endpoints, sum(s.requests) AS requests,
+    arraySort(groupUniqArrayArray(s.wires)) AS wires, min(s.first_seen) AS first_seen, max(s.last_seen) AS last_seen
+FROM (SELECT * FROM services FINAL WHERE $LIVE) AS s
+LEFT JOIN (SELECT service, uniqExact(id) AS endpoints FROM endpoints FINAL WHERE $LIVE GROUP BY service) AS e ON e.service = s.name
+GROUP BY name, endpoints`},
+
+	{"endpoints_current", "endpoints with their traffic", `
+SELECT id, any(e.service) AS service, any(e.method) AS method, any(e.template) AS template,
+    sum(e.requests) AS requests, sum(e.unanswered) AS unanswered, sumMap(e.statuses) AS statuses,
+    sum(e.plaintext) AS plaintext, sum(e.encrypted) AS encrypted, sumMap(e.auth) AS auth, max(e.clients) AS clients,
+    sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
+    max(e.latency_p50_ms) AS latency_p50_ms, max(e.latency_p95_ms) AS latency_p95_ms,
+    min(e.first_seen) AS first_seen, max(e.last_seen) AS last_seen
+FROM endpoints AS e FINAL WHERE $LIVE GROUP BY id`},
+
+	{"fields_current", "parameters and body fields", `
+SELECT service, method, template, side, location, status, content_type, path,
+    arraySort(groupUniqArrayArray(f.types)) AS types, any(f.format) AS format, max(f.nullable) AS nullable, min(f.required) AS required,
+    max(f.free_keys) AS free_keys, arraySort(groupUniqArrayArray(f.enum)) AS enum, sum(f.present) AS present, sum(f.parents) AS parents
+FROM fields AS f FINAL WHERE $LIVE
+GROUP BY service, method, template, side, location, status, content_type, path`},
+
+	{"sensitive_current", "kinds of sensitive data by endpoint and place", `
+SELECT service, method, template, kind, any(v.category) AS category, side, location, name, sum(v.count) AS count,
+    max(v.severity) AS severity, groupUniqArrayArray(3)(v.samples.mask) AS samples
+FROM sensitive AS v FINAL WHERE $LIVE
+GROUP BY service, method, template, kind, side, location, name`},
+
+	{"findings_open", "findings, one row for each", `
+SELECT key, any(f.rule) AS rule, argMax(f.title, f.run) AS title, any(f.practice) AS practice, max(f.severity) AS severity,
+    argMax(f.level, f.run) AS level, any(f.service) AS service, any(f.endpoint) AS endpoint, any(f.place) AS place,
+    argMax(f.summary, f.run) AS summary, argMax(f.why, f.run) AS why, argMax(f.fix, f.run) AS fix,
+    argMax(f.owasp, f.run) AS owasp, argMax(f.cwe, f.run) AS cwe, sum(f.count) AS count, max(f.principals) AS principals,
+    min(f.first_seen) AS first_seen, max(f.last_seen) AS last_seen, groupUniqArrayArray(3)(f.samples.mask) AS samples
+FROM findings AS f FINAL WHERE $LIVE GROUP BY key`},
+
+	{"encryption_matrix", "who talks to whom, and how it is protected", `
+SELECT client, service, server, wire, version, cipher, sum(e.connections) AS connections, sum(e.exchanges) AS exchanges,
+    sum(e.bytes) AS bytes, min(e.first_seen) AS first_seen, max(e.last_seen) AS last_seen
+FROM edges AS e FINAL WHERE $LIVE
+GROUP BY client, service, server, wire, version, cipher`},
+
+	{"tls_current", "TLS by server, name, version, cipher and certificate", `
+SELECT server, sni, version, cipher, alpn, ja3s, arraySort(groupUniqArrayArray(t.ja3)) AS ja3, any(t.subject) AS subject,
+    any(t.issuer) AS issuer, any(t.not_after) AS not_after, certificate, sum(t.connections) AS connections,
+    min(t.first_seen) AS first_seen, max(t.last_seen) AS last_seen
+FROM sessions AS t FINAL WHERE $LIVE
+GROUP BY server, sni, version, cipher, alpn, ja3s, certificate`},
+
+	{"scorecard", "the eleven practices over all sources: broken where any source shows it", `
+SELECT number, any(s.practice) AS practice,
+    multiIf(countIf(s.state = 'broken') > 0, 'broken', countIf(s.state = 'kept') > 0, 'kept', 'not visible') AS state,
+    sum(s.findings) AS findings, max(s.worst) AS worst, argMax(s.reason, (s.state = 'broken', s.state = 'kept', s.run)) AS reason
+FROM scores AS s FINAL WHERE $LIVE GROUP BY number ORDER BY number`},
+
+	{"coverage_current", "what was looked at and what could not be seen", `
+SELECT kind, name, any(c.help) AS help, sum(c.value) AS value
+FROM coverage AS c FINAL WHERE $LIVE GROUP BY kind, name`},
+}

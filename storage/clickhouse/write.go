@@ -1,0 +1,171 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"plainsight/analyze"
+	"plainsight/storage"
+)
+
+// writer is a run; see [storage.Writer].
+type writer struct {
+	store   *Store
+	stamp   storage.Stamp
+	pending []analyze.Call
+	done    bool
+}
+
+// Begin starts a run. An embedded store takes one at a time.
+func (s *Store) Begin(ctx context.Context) (storage.Writer, error) {
+	if err := s.sweep(ctx); err != nil {
+		return nil, err
+	}
+	// Numbers of runs grow, also where the clock went back: of two rows with
+	// the same key the later run's stays.
+	var last uint64
+	if err := s.write.QueryRow(ctx, "SELECT max(run) FROM sources").Scan(&last); err != nil {
+		return nil, fmt.Errorf("begin a run: %w", wrap(err))
+	}
+	run := max(uint64(time.Now().UnixNano()), last+1)
+	return &writer{store: s, stamp: storage.Stamp{Run: run}}, nil
+}
+
+// sweep deletes what runs left that did not end. Only an embedded store knows
+// that none of them is still under way: its lock is ours.
+func (s *Store) sweep(ctx context.Context) error {
+	if s.engine == nil {
+		return nil
+	}
+	for _, t := range storage.Tables {
+		if t.Name == storage.SourceTable.Name {
+			continue
+		}
+		if err := s.remove(ctx, t.Name, "run NOT IN (SELECT run FROM sources FINAL)"); err != nil {
+			return fmt.Errorf("clear a run that broke off: %w", err)
+		}
+	}
+	return nil
+}
+
+// remove deletes rows, where there are any: the question costs far less than
+// the deletion.
+func (s *Store) remove(ctx context.Context, table, condition string) error {
+	var any uint8
+	if err := s.write.QueryRow(ctx, "SELECT count() > 0 FROM (SELECT 1 FROM "+table+" WHERE "+condition+" LIMIT 1)").Scan(&any); err != nil {
+		return wrap(err)
+	}
+	if any == 0 {
+		return nil
+	}
+	return wrap(s.write.Exec(ctx, "DELETE FROM "+table+" WHERE "+condition))
+}
+
+var errEnded = errors.New("the run has ended")
+
+// Calls adds calls and inserts a batch when there is one.
+func (w *writer) Calls(ctx context.Context, calls []analyze.Call) error {
+	if w.done {
+		return errEnded
+	}
+	for len(calls) > 0 {
+		if w.pending == nil {
+			w.pending = make([]analyze.Call, 0, w.store.options.BatchRows)
+		}
+		n := min(len(calls), cap(w.pending)-len(w.pending))
+		w.pending = append(w.pending, calls[:n]...)
+		calls = calls[n:]
+		if len(w.pending) == cap(w.pending) {
+			if err := w.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) flush(ctx context.Context) error {
+	err := w.insert(ctx, storage.Batch{Table: storage.CallTable, Rows: w.pending, Len: len(w.pending)})
+	clear(w.pending)
+	w.pending = w.pending[:0]
+	return err
+}
+
+// Commit adds the conclusions and makes the run count.
+func (w *writer) Commit(ctx context.Context, s *analyze.Snapshot) error {
+	if w.done {
+		return errEnded
+	}
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	w.done = true
+	batches := storage.Batches(s, time.Now())
+	for _, b := range batches {
+		if err := w.insert(ctx, b); err != nil {
+			return err
+		}
+	}
+	return w.replace(ctx, batches[len(batches)-1].Rows.([]storage.SourceRow)[0].Source)
+}
+
+// replace deletes the earlier runs of a source. They do not count any more:
+// this is about space.
+func (w *writer) replace(ctx context.Context, source string) error {
+	rows, err := w.store.write.Query(ctx, "SELECT run FROM sources WHERE source = "+literal(source)+" AND run < "+fmt.Sprint(w.stamp.Run))
+	if err != nil {
+		return wrap(err)
+	}
+	defer rows.Close()
+	var runs []string
+	for rows.Next() {
+		var run uint64
+		if err := rows.Scan(&run); err != nil {
+			return wrap(err)
+		}
+		runs = append(runs, fmt.Sprint(run))
+	}
+	if err := rows.Err(); err != nil {
+		return wrap(err)
+	}
+	if len(runs) == 0 {
+		return nil
+	}
+	for _, t := range storage.Tables {
+		if err := w.store.remove(ctx, t.Name, "run IN ("+strings.Join(runs, ", ")+")"); err != nil {
+			return fmt.Errorf("replace an earlier reading: %w", err)
+		}
+	}
+	return nil
+}
+
+// insert sends one batch, column by column.
+func (w *writer) insert(ctx context.Context, b storage.Batch) error {
+	if b.Len == 0 {
+		return nil
+	}
+	w.stamp.Batch++
+	names := make([]string, len(b.Table.Columns))
+	for i, c := range b.Table.Columns {
+		names[i] = column(c.Name)
+	}
+	batch, err := w.store.write.PrepareBatch(ctx, "INSERT INTO "+b.Table.Name+" ("+strings.Join(names, ", ")+")", driver.WithCloseOnFlush())
+	if err != nil {
+		return fmt.Errorf("insert into %s: %w", b.Table.Name, wrap(err))
+	}
+	defer batch.Abort() // does nothing once it is sent
+	for i, c := range b.Table.Columns {
+		if err := batch.Column(i).Append(c.Values(b.Rows, w.stamp)); err != nil {
+			return fmt.Errorf("insert into %s: column %s: %w", b.Table.Name, c.Name, err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("insert into %s: %w", b.Table.Name, wrap(err))
+	}
+	return nil
+}
