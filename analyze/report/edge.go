@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,7 +19,7 @@ const maxText = 4096
 // shown copies a snapshot as it may be shown: text valid, bounded and without
 // characters that act (see [analyze.Clean]), lists and maps never nil, times in
 // UTC and within the years that JSON can write, numbers finite, enumerations
-// within their names. It is by type and not by field, so that a field added
+// within their names, the worst finding first. It is by type and not by field, so that a field added
 // later is covered on its first day; the depth is that of the types.
 func shown(s *analyze.Snapshot) *analyze.Snapshot {
 	out := new(analyze.Snapshot)
@@ -25,6 +27,7 @@ func shown(s *analyze.Snapshot) *analyze.Snapshot {
 		s = out
 	}
 	show(reflect.ValueOf(out).Elem(), reflect.ValueOf(s).Elem())
+	slices.SortStableFunc(out.Findings, func(a, b analyze.Finding) int { return cmp.Compare(b.Severity, a.Severity) })
 	return out
 }
 

@@ -26,13 +26,23 @@ var attacks = []string{
 // hostile is a snapshot with an attack in every text, a different one in each,
 // so that every attack meets every field over its rows.
 func hostile() *analyze.Snapshot {
+	return filled(func(attack string) string { return attack })
+}
+
+// harmless has words where hostile has attacks: equal where those are shown
+// equal, and else of no meaning.
+func harmless() *analyze.Snapshot {
+	return filled(func(attack string) string { return "t" + analyze.ID(clean(attack)) })
+}
+
+func filled(text func(attack string) string) *analyze.Snapshot {
 	s := new(analyze.Snapshot)
 	n := 0
-	fill(reflect.ValueOf(s).Elem(), &n)
+	fill(reflect.ValueOf(s).Elem(), &n, text)
 	return s
 }
 
-func fill(v reflect.Value, n *int) {
+func fill(v reflect.Value, n *int, text func(string) string) {
 	if v.Type() == reflect.TypeFor[time.Time]() {
 		v.Set(reflect.ValueOf(day.Add(time.Duration(*n) * time.Second)))
 		return
@@ -40,7 +50,7 @@ func fill(v reflect.Value, n *int) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i), n)
+			fill(v.Field(i), n, text)
 		}
 	case reflect.Slice:
 		size := 3
@@ -50,18 +60,18 @@ func fill(v reflect.Value, n *int) {
 		}
 		v.Set(reflect.MakeSlice(v.Type(), size, size))
 		for i := range size {
-			fill(v.Index(i), n)
+			fill(v.Index(i), n, text)
 		}
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		for range 3 {
 			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-			fill(key, n)
-			fill(value, n)
+			fill(key, n, text)
+			fill(value, n, text)
 			v.SetMapIndex(key, value)
 		}
 	case reflect.String:
-		v.SetString(fmt.Sprintf("%s #%d", attacks[*n%len(attacks)], *n))
+		v.SetString(text(fmt.Sprintf("%s #%d", attacks[*n%len(attacks)], *n)))
 		*n++
 	case reflect.Uint8:
 		v.SetUint(uint64(*n % 5))

@@ -71,6 +71,8 @@ func Formats() []Format {
 	return []Format{
 		{"text", ".txt", "text/plain; charset=utf-8", "for a terminal", Text},
 		{"json", ".json", "application/json", "everything, for programs (schema plainsight.report/1)", JSON},
+		{"html", ".html", "text/html; charset=utf-8", "one self-contained page", HTML},
+		{"sarif", ".sarif", "application/sarif+json", "findings for code scanning (SARIF 2.1.0)", SARIF},
 	}
 }
 

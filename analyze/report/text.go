@@ -312,16 +312,9 @@ func (p *printer) service(v *analyze.Service, endpoints int) {
 	name := snip(v.Name, p.width-gutter)
 	p.put("\n  ")
 	p.styled(bold, name)
-	about := plural(endpoints, "endpoint", "endpoints") + ", " + plural(v.Requests, "request", "requests")
-	for _, w := range v.Wires {
-		about += ", " + string(w)
-	}
-	if addresses := strings.Join(v.Addresses, " "); addresses != "" && addresses != v.Name {
-		about += " · " + addresses
-	}
 	if room := p.width - columns(name) - 2*gutter; room > 20 {
 		p.put("  ")
-		p.styled(dim, snip(about, room))
+		p.styled(dim, snip(about(v, endpoints), room))
 	}
 	p.put("\n")
 }
@@ -472,7 +465,7 @@ func (p *printer) servers(sessions []analyze.Session) {
 		expires := cell{}
 		if !v.NotAfter.IsZero() {
 			expires.text = v.NotAfter.Format("2006-01-02")
-			if !v.Last.IsZero() && v.NotAfter.Before(v.Last) {
+			if expired(v) {
 				expires.style = bad
 			}
 		}

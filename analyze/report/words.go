@@ -225,7 +225,7 @@ type group struct {
 	Findings         []*analyze.Finding
 }
 
-// groups gathers findings by severity, worst first, and rule, in their order.
+// groups gathers findings of one severity and rule, in their order.
 func groups(findings []analyze.Finding) []group {
 	type key struct {
 		severity    analyze.Severity
@@ -244,7 +244,6 @@ func groups(findings []analyze.Finding) []group {
 		}
 		all[g].Findings = append(all[g].Findings, f)
 	}
-	slices.SortStableFunc(all, func(a, b group) int { return cmp.Compare(b.Severity, a.Severity) })
 	return all
 }
 
@@ -436,4 +435,21 @@ func hintsFor(s *analyze.Snapshot) []string {
 		}
 	}
 	return out
+}
+
+// expired tells a certificate that was out of date when it was seen.
+func expired(v *analyze.Session) bool {
+	return !v.NotAfter.IsZero() && v.NotAfter.Before(v.Last)
+}
+
+// about writes what a service is.
+func about(v *analyze.Service, endpoints int) string {
+	about := plural(endpoints, "endpoint", "endpoints") + ", " + plural(v.Requests, "request", "requests")
+	for _, w := range v.Wires {
+		about += ", " + string(w)
+	}
+	if addresses := strings.Join(v.Addresses, " "); addresses != "" && addresses != v.Name {
+		about += " · " + addresses
+	}
+	return about
 }
