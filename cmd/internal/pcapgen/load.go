@@ -37,34 +37,54 @@ func (l Load) HTTP1(w io.Writer) (Made, error) {
 		bodies[i] = listing(r, l.MinBody+r.IntN(l.MaxBody-l.MinBody+1))
 	}
 	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	tick := func(d time.Duration) time.Time { now = now.Add(d); return now }
 	to := netip.MustParseAddrPort("10.1.0.2:8080")
-	open := make([]*Conn, l.Connections)
-	used := make([]int, l.Connections)
+	type connection struct {
+		*Conn
+		used int
+	}
+	idle := make([]connection, l.Connections)
+	var waiting []connection // those whose request is not answered yet, the oldest first
 	var made Made
 	var buf []byte
-	for n := 0; wire.Bytes() < l.Bytes; n++ {
-		i := r.IntN(len(open))
-		now = now.Add(20 * time.Microsecond)
-		if used[i] == 100 {
-			open[i].Close(now)
-			open[i] = nil
-		}
-		if open[i] == nil {
-			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 1, byte(1 + i%200)}), uint16(20000+(n+i)%40000))
-			open[i], used[i] = wire.Open(from, to, now), 0
-		}
-		used[i]++
-		buf = request(buf[:0], r)
-		open[i].Data(client, buf, now)
+	answer := func() {
+		c := waiting[0]
+		waiting = waiting[1:]
 		body := bodies[r.IntN(len(bodies))]
 		buf = fmt.Appendf(buf[:0], "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body))
 		buf = append(buf, body...)
-		open[i].Data(server, buf, now.Add(300*time.Microsecond))
+		c.Data(server, buf, tick(50*time.Microsecond))
+		tick(time.Duration(len(buf)/MSS) * 5 * time.Microsecond)
+		if c.used++; c.used == 100 {
+			c.Close(tick(time.Microsecond))
+			tick(200 * time.Microsecond)
+			c = connection{}
+		}
+		idle = append(idle, c)
 		made.Exchanges++
 	}
-	for _, c := range open {
-		if c != nil {
-			c.Close(now.Add(time.Millisecond))
+	for n := 0; wire.Bytes() < l.Bytes; n++ {
+		i := r.IntN(len(idle))
+		c := idle[i]
+		idle[i] = idle[len(idle)-1]
+		idle = idle[:len(idle)-1]
+		if c.Conn == nil {
+			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 1, byte(1 + i%200)}), uint16(20000+n%40000))
+			c.Conn = wire.Open(from, to, tick(20*time.Microsecond))
+			tick(200 * time.Microsecond)
+		}
+		buf = request(buf[:0], r)
+		c.Data(client, buf, tick(20*time.Microsecond))
+		if waiting = append(waiting, c); len(waiting) > l.Connections/4 {
+			answer()
+		}
+	}
+	for len(waiting) > 0 {
+		answer()
+	}
+	for _, c := range idle {
+		if c.Conn != nil {
+			c.Close(tick(time.Millisecond))
 		}
 	}
 	made.Bytes = wire.Bytes()
