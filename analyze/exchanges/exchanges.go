@@ -112,7 +112,7 @@ func (h *handler) Exchange(x *capture.Exchange) {
 		h.time("ts", q.End.Time)
 		h.frame("req_frame", q.End.Frame)
 		h.str("method", h.show(x.Method))
-		h.text("host", x.Authority)
+		h.text("host", host(x))
 		h.str("uri", h.target(x.Target))
 		h.text("scheme", x.Scheme)
 		h.text("user_agent", q.Get("user-agent"))
@@ -142,6 +142,15 @@ func (h *handler) Exchange(x *capture.Exchange) {
 	h.list("flaws", (q.Flaws | p.Flaws).Names())
 	h.write()
 	h.next.Exchange(x)
+}
+
+// host is the Host header, or the authority where the protocol has no such
+// header. What stands in a request target is part of "uri".
+func host(x *capture.Exchange) capture.Text {
+	if h := x.Request.Get("host"); h != nil || x.Stream == 0 {
+		return h
+	}
+	return x.Authority
 }
 
 func (h *handler) message(side string, m *capture.Message) {

@@ -31,7 +31,10 @@ func exchange() *capture.Exchange {
 		Conn: conn, Method: capture.Text("GET"), Target: capture.Text("/u/7?token=abcdefghijkl&flag"),
 		Authority: capture.Text("api.test:80"), Status: 200, Reason: capture.Text("OK"), Interim: []int{100, 103},
 		Request: capture.Message{Seen: true, Proto: capture.HTTP11, Start: at, End: at, ContentLength: -1,
-			Headers: []capture.Header{{Name: capture.Text("Authorization"), Value: capture.Text("Bearer x")}}},
+			Headers: []capture.Header{
+				{Name: capture.Text("Host"), Value: capture.Text("api.test:80")},
+				{Name: capture.Text("Authorization"), Value: capture.Text("Bearer x")},
+			}},
 		Response: capture.Message{Seen: true, Proto: capture.HTTP11, Start: at, End: at, BodySize: 2, DecodedSize: 2,
 			ContentLength: 2, Flaws: capture.FlawFold},
 	}
