@@ -26,9 +26,14 @@ var pageCSS string
 //go:embed page.js
 var pageJS string
 
+// Bounds of the page, so that a browser still opens it; each says how many are
+// left out. The JSON report has all.
 const (
-	mapKinds   = 24  // columns of the map of sensitive data
-	pageFields = 200 // fields of an endpoint on the page; the JSON report has all
+	pageFindings  = 5000
+	pageEndpoints = 3000 // those with the most requests
+	pageFields    = 200  // of an endpoint
+	pageRows      = 1000 // of other tables
+	mapKinds      = 24   // columns of the map of sensitive data
 )
 
 // policy lets the page use its own style and script, known by their hashes,
@@ -57,13 +62,19 @@ type page struct {
 	Clear, Safe, Wired    uint64 // bytes of edges
 	ClearWidth, SafeWidth float64
 	Edges                 []*analyze.Edge
+	Sessions              []analyze.Session
 
+	Findings   []analyze.Finding
 	EndpointOf []int // by finding; -1: none
 	Kinds      []kindRow
 	MapKinds   []kindRow
 	MoreKinds  int
 	Map        []mapRow
 	Services   []pageService
+
+	anchors map[*analyze.Endpoint]int // of endpoints on the page
+
+	MoreFindings, MoreEndpoints, MoreEdges, MoreSessions, MoreMap int
 }
 
 type severityCount struct {
@@ -138,6 +149,7 @@ func pageTemplate() (*template.Template, error) {
 		"edgeClass": func(e *analyze.Edge) string { return [...]string{"bad", "warn", "ok"}[edgeRank(e)] },
 		"expired":   func(v analyze.Session) bool { return expired(&v) },
 		"fieldType": fieldType,
+		"fieldName": fieldName,
 	}).Parse(pageHTML)
 }
 
@@ -158,7 +170,10 @@ func HTML(w io.Writer, s *analyze.Snapshot, _ Options) error {
 
 func newPage(s *analyze.Snapshot) *page {
 	p := &page{S: s, Policy: policy(), Style: template.CSS(pageCSS), Script: template.JS(pageJS),
-		Title: title(s), Hints: hintsFor(s), Edges: worstEdges(s.Edges), Kinds: byKind(s.Endpoints)}
+		Title: title(s), Hints: hintsFor(s), Kinds: byKind(s.Endpoints)}
+	p.Findings, p.MoreFindings = first(s.Findings, pageFindings)
+	p.Edges, p.MoreEdges = first(worstEdges(s.Edges), pageRows)
+	p.Sessions, p.MoreSessions = first(s.Sessions, pageRows)
 	for i := range s.Coverage.Captures {
 		p.Bytes += s.Coverage.Captures[i].Bytes
 		p.Frames += s.Coverage.Captures[i].Frames
@@ -179,17 +194,30 @@ func newPage(s *analyze.Snapshot) *page {
 	return p
 }
 
+// first cuts a list and says how many are left out.
+func first[T any](list []T, most int) ([]T, int) {
+	n := min(len(list), most)
+	return list[:n], len(list) - n
+}
+
 // join connects findings and endpoints and groups endpoints by service.
 func (p *page) join() {
 	s := p.S
-	at := make(map[[2]string]int, len(s.Endpoints))
+	list := make([]*analyze.Endpoint, len(s.Endpoints))
 	for i := range s.Endpoints {
-		e := &s.Endpoints[i]
+		list[i] = &s.Endpoints[i]
+	}
+	list = mostUsed(list, pageEndpoints)
+	p.MoreEndpoints = len(s.Endpoints) - len(list)
+	p.anchors = make(map[*analyze.Endpoint]int, len(list))
+	at := make(map[[2]string]int, len(list))
+	for i, e := range list {
+		p.anchors[e] = i
 		at[[2]string{e.Service, e.Method + " " + e.Template}] = i
 	}
-	found := make([][]pageFinding, len(s.Endpoints))
-	for i := range s.Findings {
-		f := &s.Findings[i]
+	found := make([][]pageFinding, len(list))
+	for i := range p.Findings {
+		f := &p.Findings[i]
 		e, ok := at[[2]string{f.Service, f.Endpoint}]
 		if !ok {
 			e = -1
@@ -199,10 +227,10 @@ func (p *page) join() {
 		p.EndpointOf = append(p.EndpointOf, e)
 	}
 	of := map[string][]pageEndpoint{}
-	for i := range s.Endpoints {
-		e := newPageEndpoint(i, &s.Endpoints[i])
-		e.Found = found[i]
-		of[e.Service] = append(of[e.Service], e)
+	for i, e := range list {
+		v := newPageEndpoint(i, e)
+		v.Found = found[i]
+		of[e.Service] = append(of[e.Service], v)
 	}
 	for _, v := range serviceList(s) {
 		if list := of[v.Name]; len(list) > 0 {
@@ -267,21 +295,27 @@ func newPageEndpoint(i int, e *analyze.Endpoint) pageEndpoint {
 func (p *page) fillMap() {
 	p.MapKinds = p.Kinds[:min(len(p.Kinds), mapKinds)]
 	p.MoreKinds = len(p.Kinds) - len(p.MapKinds)
-	row := map[int]int{}
+	row, left := map[int]int{}, map[int]bool{}
 	for k := range p.MapKinds {
 		for _, place := range p.MapKinds[k].Places {
 			r, ok := row[place.Endpoint]
 			if !ok {
+				e := &p.S.Endpoints[place.Endpoint]
+				anchor, onPage := p.anchors[e]
+				if !onPage || len(p.Map) == pageRows {
+					left[place.Endpoint] = true
+					continue
+				}
 				r = len(p.Map)
 				row[place.Endpoint] = r
-				e := &p.S.Endpoints[place.Endpoint]
-				p.Map = append(p.Map, mapRow{place.Endpoint, e.Service, e.Method, e.Template, wire(e), make([]mapCell, len(p.MapKinds))})
+				p.Map = append(p.Map, mapRow{anchor, e.Service, e.Method, e.Template, wire(e), make([]mapCell, len(p.MapKinds))})
 			}
 			c := &p.Map[r].Cells[k]
 			c.Count += place.Count
 			c.Severity = max(c.Severity, place.Severity)
 		}
 	}
+	p.MoreMap = len(left)
 }
 
 // percent is a share in hundredths of a percent, as a drawing needs it.
@@ -330,6 +364,15 @@ func moment(t time.Time) string {
 		return "–"
 	}
 	return t.Format("2006-01-02 15:04:05")
+}
+
+// fieldName writes the name of a parameter or field; those in a path have an
+// index for a name.
+func fieldName(f analyze.Field) string {
+	if f.Where == analyze.InPath {
+		return "segment " + f.Path
+	}
+	return f.Path
 }
 
 // fieldType writes a shape: string (uuid), null.

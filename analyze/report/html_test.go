@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -143,6 +144,23 @@ func TestLargePage(t *testing.T) {
 	}
 	if !strings.Contains(page, "9,800 more fields") {
 		t.Error("the page does not say that fields are left out")
+	}
+	s = shop()
+	for i := range 4 * pageFindings {
+		e := analyze.Endpoint{Service: "s", Method: "GET", Template: strconv.Itoa(i), Sensitive: s.Endpoints[2].Sensitive}
+		s.Endpoints, s.Findings = append(s.Endpoints, e), append(s.Findings, s.Findings[0])
+		s.Edges, s.Sessions = append(s.Edges, s.Edges[0]), append(s.Sessions, s.Sessions[0])
+	}
+	page = string(write(t, "html", s, Options{}))
+	for class, want := range map[string]int{`<details class="finding`: pageFindings, `<details class="endpoint`: pageEndpoints} {
+		if n := strings.Count(page, class); n != want {
+			t.Errorf("%d of %s, want %d", n, class, want)
+		}
+	}
+	for _, text := range []string{"15,010 more findings", "17,007 more endpoints with fewer requests", "19,004 more endpoints:", "19,003 more edges", "19,002 more rows"} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page does not say: … and %s", text)
+		}
 	}
 }
 
