@@ -203,10 +203,10 @@ func (w *walk) wifi() capture.Counter {
 
 // llc takes the head of an IEEE 802.2 frame that holds an EtherType (SNAP).
 func (w *walk) llc() capture.Counter {
-	if len(w.p) < 8 {
+	if len(w.p) < 8 && w.cut > 0 {
 		return w.short()
 	}
-	if [6]byte(w.p) != [6]byte{0xaa, 0xaa, 3} {
+	if len(w.p) < 8 || [6]byte(w.p) != [6]byte{0xaa, 0xaa, 3} {
 		return capture.FramesIgnoredNotIP
 	}
 	return w.take(6, etherType)

@@ -226,10 +226,7 @@ func (w *walk) ipv4() capture.Counter {
 	if total < head {
 		return capture.FramesDroppedMalformed
 	}
-	if v := w.end(total); v != goOn {
-		return v
-	}
-	if len(w.p) < head {
+	if w.end(total); len(w.p) < head {
 		return w.short()
 	}
 	w.src = netip.AddrFrom4([4]byte(p[12:]))
@@ -241,22 +238,12 @@ func (w *walk) ipv4() capture.Counter {
 	return w.transport(p[9])
 }
 
-// end cuts p to the length that an IP header declares.
-func (w *walk) end(total int) capture.Counter {
-	switch have := len(w.p) + w.cut; {
-	case total > have:
-		// Longer than the frame was: a receiver throws that away, so must we, or
-		// bytes that nobody took would win over those that came in their place.
-		if w.cut == 0 {
-			return capture.FramesDroppedMalformed
-		}
-		return capture.FramesDroppedTruncated
-	case total <= len(w.p):
-		w.p, w.cut = w.p[:total], 0
-	default:
-		w.cut = total - len(w.p)
-	}
-	return goOn
+// end cuts p to the length that an IP header declares. More than the frame had
+// counts as cut off: there are captures whose frames were shortened without a
+// note of it.
+func (w *walk) end(total int) {
+	w.cut = max(0, total-len(w.p))
+	w.p = w.p[:min(total, len(w.p))]
 }
 
 func (w *walk) ipv6() capture.Counter {
@@ -269,9 +256,7 @@ func (w *walk) ipv6() capture.Counter {
 	}
 	// No length: a jumbogram or segmentation offload, to the end of the frame.
 	if length := int(binary.BigEndian.Uint16(p[4:])); length > 0 {
-		if v := w.end(40 + length); v != goOn {
-			return v
-		}
+		w.end(40 + length)
 	}
 	w.src = netip.AddrFrom16([16]byte(p[8:]))
 	w.dst = netip.AddrFrom16([16]byte(p[24:]))
