@@ -275,3 +275,12 @@ func wrap(err error) error {
 func identifier(name string) string {
 	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
 }
+
+// Wrong says whether the statement is at fault and not the store.
+func (e *Error) Wrong() bool {
+	switch e.Code {
+	case codeTimeout, codeMemory, codeTooManyRows, codeAccess, codeAuth, codeUnknownDB:
+		return false
+	}
+	return true
+}

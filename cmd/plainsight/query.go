@@ -1,0 +1,384 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"plainsight/analyze"
+	"plainsight/storage"
+	"plainsight/storage/clickhouse"
+	"plainsight/storage/embedded"
+)
+
+type queryCmd struct {
+	SQL     string        `arg:"" optional:"" name:"sql" help:"A statement, or the name of a query; without it the names are listed." placeholder:"SQL|NAME"`
+	Store   string        `help:"Directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
+	Format  string        `enum:"table,json,csv,tsv" default:"table" help:"One of ${enum}." placeholder:"FORMAT"`
+	Timeout time.Duration `default:"60s" help:"Longest time of a query." placeholder:"TIME"`
+}
+
+// Help is shown below the flags.
+func (*queryCmd) Help() string {
+	return `  plainsight query findings
+  plainsight query "SELECT service, count() FROM calls_current GROUP BY service"
+
+Statements can only read. plainsight schema print --format markdown says what there is to read.`
+}
+
+// Run answers a question about the store, or lists the named ones.
+func (c *queryCmd) Run(ctx context.Context, a *app) error {
+	if strings.TrimSpace(c.SQL) == "" {
+		return listQueries(a.Stdout)
+	}
+	sql, err := named(c.SQL)
+	if err != nil {
+		return err
+	}
+	s, err := clickhouse.Open(ctx, clickhouse.Options{Store: c.Store, MaxTime: c.Timeout, Log: a.Log})
+	if err != nil {
+		return storeError(err)
+	}
+	defer s.Close()
+	rows, err := s.Query(ctx, sql)
+	if err != nil {
+		return storeError(err)
+	}
+	defer rows.Close()
+
+	out := bufio.NewWriter(a.Stdout)
+	width, onTerminal := terminal(a.Stdout)
+	if !onTerminal {
+		width = 0
+	}
+	if err := formats[c.Format](out, rows, width); err != nil {
+		_ = out.Flush()
+		return storeError(err)
+	}
+	return out.Flush()
+}
+
+func listQueries(w io.Writer) error {
+	for _, q := range clickhouse.Queries {
+		if _, err := fmt.Fprintf(w, "%-18s %s\n", q.Name, q.Doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named returns the SQL of a named query, or what is SQL already.
+func named(question string) (string, error) {
+	name := strings.TrimSpace(question)
+	for _, q := range clickhouse.Queries {
+		if strings.EqualFold(q.Name, name) {
+			return q.SQL, nil
+		}
+	}
+	if !strings.ContainsAny(name, " \t\r\n(") {
+		return "", usagef("no query is called %q (plainsight query lists them)", name)
+	}
+	return question, nil
+}
+
+// storeError says who is at fault and what helps.
+func storeError(err error) error {
+	var said *clickhouse.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, embedded.ErrAbsent), errors.Is(err, clickhouse.ErrEmpty):
+		return hintError{err, "read a capture first: plainsight read --store FILE"}
+	case errors.Is(err, embedded.ErrMissing):
+		return hintError{err, "run plainsight setup"}
+	case errors.Is(err, embedded.ErrBusy):
+		return hintError{err, "wait for it, or name another store with --store"}
+	case errors.Is(err, embedded.ErrForeign):
+		return usageError{hintError{err, "name an empty or new directory with --store"}}
+	case errors.Is(err, embedded.ErrPath):
+		return hintError{err, "name another with --store"}
+	case errors.Is(err, clickhouse.ErrOlder):
+		return hintError{err, "run plainsight schema apply"}
+	case errors.Is(err, clickhouse.ErrNewer):
+		return hintError{err, "use the plainsight that wrote it, or a later one"}
+	case errors.Is(err, clickhouse.ErrURL), errors.Is(err, clickhouse.ErrRefused):
+		return usageError{err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return hintError{err, "give it more time with --timeout"}
+	case errors.As(err, &said) && said.Wrong():
+		return usageError{err}
+	}
+	return err
+}
+
+// formats write an answer. width is that of the terminal, 0 where there is
+// none.
+var formats = map[string]func(w *bufio.Writer, rows storage.Rows, width int) error{
+	"table": writeTable,
+	"json":  writeJSON,
+	"csv":   writeCSV,
+	"tsv":   writeTSV,
+}
+
+// maxTableRows are shown in a table, which is held in memory; the other
+// formats are endless.
+const maxTableRows = 10_000
+
+func writeTable(w *bufio.Writer, rows storage.Rows, width int) error {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	if width > 0 {
+		t.Style().Size.WidthMax = width
+	}
+	var header table.Row
+	var align []table.ColumnConfig
+	for i, h := range rows.Columns() {
+		header = append(header, analyze.CleanLong(h.Name))
+		if numeric(h.Type) {
+			align = append(align, table.ColumnConfig{Number: i + 1, Align: text.AlignRight})
+		}
+	}
+	t.AppendHeader(header)
+	t.SetColumnConfigs(align)
+	n := 0
+	for ; rows.Next(); n++ {
+		if n == maxTableRows {
+			break
+		}
+		values, err := rows.Values()
+		if err != nil {
+			return err
+		}
+		row := make(table.Row, len(values))
+		for i, v := range values {
+			row[i] = shown(v)
+		}
+		t.AppendRow(row)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if n == 0 {
+		_, err := fmt.Fprintln(w, "no rows")
+		return err
+	}
+	if _, err := fmt.Fprintln(w, t.Render()); err != nil {
+		return err
+	}
+	if n == maxTableRows {
+		_, err := fmt.Fprintf(w, "only the first %d rows are shown: add a LIMIT, or choose another --format\n", n)
+		return err
+	}
+	return nil
+}
+
+func numeric(typ string) bool {
+	for _, prefix := range []string{"UInt", "Int", "Float", "Decimal", "Nullable(UInt", "Nullable(Int", "Nullable(Float"} {
+		if strings.HasPrefix(typ, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// shown is a value as text that is safe on a terminal.
+func shown(v any) string { return analyze.CleanLong(plain(v)) }
+
+// plain is a value as text: lists and maps without quotes, for people.
+func plain(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case time.Time:
+		return v.UTC().Format("2006-01-02 15:04:05.999")
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case fmt.Stringer:
+		return v.String()
+	}
+	r := reflect.ValueOf(v)
+	switch r.Kind() {
+	case reflect.Slice, reflect.Array:
+		parts := make([]string, r.Len())
+		for i := range parts {
+			parts[i] = plain(r.Index(i).Interface())
+		}
+		return strings.Join(parts, ", ")
+	case reflect.Map:
+		parts := make([]string, 0, r.Len())
+		for _, k := range r.MapKeys() {
+			parts = append(parts, plain(k.Interface())+": "+plain(r.MapIndex(k).Interface()))
+		}
+		slices.Sort(parts)
+		return strings.Join(parts, ", ")
+	case reflect.Pointer:
+		if r.IsNil() {
+			return ""
+		}
+		return plain(r.Elem().Interface())
+	}
+	return fmt.Sprint(v)
+}
+
+// inert keeps a spreadsheet from taking text for a formula.
+func inert(v any) string {
+	s := shown(v)
+	if v == nil || s == "" || !strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return s
+	}
+	switch reflect.TypeOf(v).Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Float32, reflect.Float64:
+		return s // a negative number
+	}
+	return "'" + s
+}
+
+func writeCSV(w *bufio.Writer, rows storage.Rows, _ int) error {
+	out := csv.NewWriter(w)
+	err := lines(rows, func(cells []string) error { return out.Write(cells) })
+	out.Flush()
+	return errors.Join(err, out.Error())
+}
+
+func writeTSV(w *bufio.Writer, rows storage.Rows, _ int) error {
+	return lines(rows, func(cells []string) error { // shown leaves no tab and no line end
+		_, err := fmt.Fprintln(w, strings.Join(cells, "\t"))
+		return err
+	})
+}
+
+// lines gives the header and then each row as inert text.
+func lines(rows storage.Rows, write func([]string) error) error {
+	var cells []string
+	for _, h := range rows.Columns() {
+		cells = append(cells, inert(h.Name))
+	}
+	if err := write(cells); err != nil {
+		return err
+	}
+	for rows.Next() {
+		values, err := rows.Values()
+		if err != nil {
+			return err
+		}
+		for i, v := range values {
+			cells[i] = inert(v)
+		}
+		if err := write(cells); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// writeJSON writes an array with an object a line, keys in the columns' order.
+func writeJSON(w *bufio.Writer, rows storage.Rows, _ int) error {
+	var keys [][]byte
+	for _, h := range rows.Columns() {
+		key, err := jsonValue(h.Name)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
+	separator := "["
+	for rows.Next() {
+		values, err := rows.Values()
+		if err != nil {
+			return err
+		}
+		w.WriteString(separator)
+		separator = ","
+		for i, v := range values {
+			b, err := jsonValue(v)
+			if err != nil {
+				return err
+			}
+			w.WriteString(map[bool]string{true: "\n{", false: ","}[i == 0])
+			w.Write(keys[i])
+			w.WriteByte(':')
+			w.Write(b)
+		}
+		if _, err := w.WriteString("}"); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if separator == "[" {
+		w.WriteString(separator)
+	}
+	_, err := w.WriteString("\n]\n")
+	return err
+}
+
+// jsonValue encodes a value. What acts on a terminal or turns text around is
+// escaped, so that it means the same and does nothing.
+func jsonValue(v any) ([]byte, error) {
+	b, err := json.Marshal(jsonable(v))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if n > 1 && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			if r > 0xffff {
+				r1, r2 := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
+				out = fmt.Appendf(out, `\u%04x\u%04x`, r1, r2)
+			} else {
+				out = fmt.Appendf(out, `\u%04x`, r)
+			}
+		} else {
+			out = append(out, b[:n]...)
+		}
+		b = b[n:]
+	}
+	return out, nil
+}
+
+// jsonable replaces what encoding/json cannot take, or takes for base64.
+func jsonable(v any) any {
+	r := reflect.ValueOf(v)
+	switch r.Kind() {
+	case reflect.Float32, reflect.Float64:
+		if f := r.Float(); math.IsNaN(f) || math.IsInf(f, 0) { // not a number, infinite
+			return nil
+		}
+	case reflect.Slice, reflect.Array:
+		if _, ok := v.(fmt.Stringer); ok {
+			return v
+		}
+		list := make([]any, r.Len())
+		for i := range list {
+			list[i] = jsonable(r.Index(i).Interface())
+		}
+		return list
+	case reflect.Map:
+		m := make(map[string]any, r.Len())
+		for _, k := range r.MapKeys() {
+			m[plain(k.Interface())] = jsonable(r.MapIndex(k).Interface())
+		}
+		return m
+	}
+	return v
+}
