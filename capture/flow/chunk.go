@@ -32,6 +32,7 @@ func (e *Engine) Chunk(ch *capture.Chunk) {
 	}
 	c.last = ch.Stamp
 	e.touch(c)
+	c.claim = e.clock.claim
 	c.chunk(ch)
 }
 

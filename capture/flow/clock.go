@@ -21,7 +21,7 @@ type clock struct {
 	shift int64 // now - stamp
 	last  int64 // stamp of the last frame
 	set   bool
-	ahead bool // the last frame was a leap ahead
+	claim int64 // what the last frame said, if it was a leap ahead; else 0
 }
 
 // tick takes the stamp of the next frame and returns the steady time.
@@ -37,14 +37,14 @@ func (c *clock) tick(t time.Time, n *capture.Counts) int64 {
 	c.last = at
 	at += c.shift
 	switch d := at - c.now; {
-	case d > int64(leap) && !c.ahead:
-		c.ahead = true
+	case d > int64(leap) && c.claim == 0:
+		c.claim = at
 		return c.now
 	case d < -int64(jitter):
 		c.shift -= d
 	case d > 0:
 		c.now = at
 	}
-	c.ahead = false
+	c.claim = 0
 	return c.now
 }

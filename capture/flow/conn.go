@@ -12,7 +12,9 @@ type conn struct {
 	e            *Engine
 	key          key
 	prev, next   *conn // in the list of its state
-	seen         int64 // the engine's time of its last segment
+	since        int64 // the engine's time of its first segment …
+	seen         int64 // … and of its last one …
+	claim        int64 // … which said so, if that was a leap ahead
 	last         capture.Stamp
 	state        state
 	serverFirst  uint8 // 1: the server is the key's first end
@@ -99,7 +101,7 @@ func (c *conn) judge(place int, s *packet.Segment, payload bool) verdict {
 		return ours // an answer, or the SYN of a simultaneous open
 	case s.Flags&packet.ACK == 0:
 		return another
-	case own.half.Offset() == 0 && other.half.Started() && !other.half.Far(s.Ack):
+	case c.state == halfOpen && own.half.Offset() == 0 && other.half.Started() && !other.half.Far(s.Ack):
 		return ours // the answer to a SYN again, by a host that forgot the first
 	case own.half.Far(s.Seq) && other.half.Far(s.Ack):
 		return another // its SYN was lost
@@ -166,7 +168,10 @@ func (c *conn) takeACK(own, other *side, s *packet.Segment, seq uint32, size int
 		}
 		return
 	}
-	answers := size > 0 && own.half.Started() && seq == own.half.Next()
+	// What is answered was received, so that unseen bytes before an answer are
+	// lost, unless all of the other side comes later in this capture.
+	inStep := other.spoke || c.e.now-c.since > int64(c.e.o.HoleWait)
+	answers := size > 0 && inStep && own.half.Started() && seq == own.half.Next()
 	other.half.Ack(&c.e.pool, s.Ack, answers, c, s.Stamp)
 }
 

@@ -52,7 +52,7 @@ func (e *Engine) Counts() *capture.Counts { return &e.counts }
 func (e *Engine) Frame(f *capture.Frame) {
 	now := e.clock.tick(f.Time, &e.counts)
 	if e.decoder.Decode(f, &e.segment, &e.counts) {
-		e.take(&e.segment, now)
+		e.take(&e.segment, now, e.clock.claim)
 	}
 }
 
@@ -111,8 +111,9 @@ func (k *key) hash() uint64 {
 	return h
 }
 
-// take works on one segment. It is borrowed.
-func (e *Engine) take(s *packet.Segment, now int64) {
+// take works on one segment, at a time of the clock and with its claim. The
+// segment is borrowed.
+func (e *Engine) take(s *packet.Segment, now, claim int64) {
 	e.now = now
 	e.expire()
 	k, place := keyOf(s)
@@ -128,6 +129,7 @@ func (e *Engine) take(s *packet.Segment, now int64) {
 	e.recent, e.current = c, c
 	c.last = s.Stamp
 	e.touch(c)
+	c.claim = claim
 	c.segment(place, s)
 }
 
@@ -208,7 +210,7 @@ func (e *Engine) newConn() *conn {
 	} else {
 		c = new(conn)
 	}
-	*c = conn{e: e, seen: e.now}
+	*c = conn{e: e, since: e.now, seen: e.now}
 	c.sides[1].half.Dir = capture.ToClient
 	return c
 }
@@ -281,7 +283,11 @@ func (e *Engine) stale(c *conn) bool {
 	case over:
 		wait = e.o.Linger
 	}
-	return e.now-c.seen > int64(wait)
+	seen := c.seen
+	if c.claim > seen && c.claim-int64(jitter) <= e.now {
+		seen = c.claim // its last segment told the truth
+	}
+	return e.now-seen > int64(wait)
 }
 
 // expire drops what was idle too long.

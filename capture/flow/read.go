@@ -117,11 +117,26 @@ func (c *conn) overflow(s *side, n int64, at capture.Stamp) {
 	c.parser.Gap(s.half.Dir, n, at)
 }
 
+// foresighted is a parser that may have used bytes of a direction which turn
+// out to be of the next protocol. It returns them, owned, after ErrHandover.
+type foresighted interface {
+	Leftover(d capture.Dir) []byte
+}
+
 // handover ends the parser and looks at what follows in both directions, first
 // where it was found.
 func (c *conn) handover(found *side, at capture.Stamp) {
 	p := c.parser
 	c.parser, c.unsure = nil, false
+	if f, ok := p.(foresighted); ok {
+		for i := range c.sides {
+			s := &c.sides[i]
+			if b := f.Leftover(s.half.Dir); len(b) > 0 && !c.e.buffer(s, b, c.e.o.Unread) {
+				c.e.counts[capture.UnreadLimitReached]++
+				s.passed += int64(len(b))
+			}
+		}
+	}
 	p.End(capture.ToServer, false, at)
 	p.End(capture.ToClient, false, at)
 	c.handovers++

@@ -58,10 +58,11 @@ func pump(ctx context.Context, src capture.Source, take func(*capture.Frame)) er
 	}
 }
 
-// item is a segment on its way to a shard, with the time of the clock.
+// item is a segment on its way to a shard, with the time of the clock and its
+// claim.
 type item struct {
 	packet.Segment
-	now int64
+	now, claim int64
 }
 
 // batch is what a shard is given at once. It owns the payloads.
@@ -111,7 +112,7 @@ func newShards(n int, o Options, newHandler func(shard int) capture.Handler) *sh
 func (sh *shard) run() {
 	for b := range sh.in {
 		for i := range b.items {
-			sh.take(&b.items[i].Segment, b.items[i].now)
+			sh.take(&b.items[i].Segment, b.items[i].now, b.items[i].claim)
 		}
 		b.items, b.bytes = b.items[:0], b.bytes[:0]
 		sh.free <- b
@@ -135,7 +136,7 @@ func (s *shards) frame(f *capture.Frame) {
 	}
 	from := len(b.bytes)
 	b.bytes = append(b.bytes, s.segment.Payload...) // grows only if one segment is larger than a batch
-	b.items = append(b.items, item{s.segment, now})
+	b.items = append(b.items, item{s.segment, now, s.clock.claim})
 	b.items[len(b.items)-1].Payload = b.bytes[from:len(b.bytes):len(b.bytes)]
 }
 

@@ -337,7 +337,7 @@ func (h *Half) jump(p *Pool, seq uint32, n int, s Sink, at capture.Stamp) bool {
 }
 
 func (h *Half) moveTo(p *Pool, seq uint32, s Sink, at capture.Stamp) {
-	h.Flush(p, s, at)
+	h.flush(p, s, at)
 	h.farLen, h.fin = 0, false
 	n := int64(int32(seq - h.next))
 	if n > 0 {
@@ -411,13 +411,24 @@ func (h *Half) Skip(p *Pool, s Sink, at capture.Stamp) {
 	}
 }
 
-// Flush gives up all holes and delivers what is held, up to FIN where it is known.
+// Flush gives up all holes and delivers what is held, at the end of the
+// connection. Bytes that were only seen to be acknowledged are a gap, and so are
+// those before FIN; a single one of the former is a FIN that was lost.
 func (h *Half) Flush(p *Pool, s Sink, at capture.Stamp) {
+	h.flush(p, s, at)
+	switch {
+	case h.fin:
+		h.skip(p, h.finAt, s, at)
+	case h.acked == h.off+1:
+		h.fin, h.finAt = true, h.off
+	default:
+		h.skip(p, h.acked, s, at)
+	}
+}
+
+func (h *Half) flush(p *Pool, s Sink, at capture.Stamp) {
 	for h.held != nil {
 		h.skipFirst(p, h.held.extents[0].start, s, at)
-	}
-	if h.fin {
-		h.skip(p, h.finAt, s, at)
 	}
 }
 
