@@ -24,7 +24,10 @@ func (w *walk) other() capture.Counter {
 	case nflog:
 		return w.nflog()
 	case wifi:
-		return w.wifi()
+		if len(w.p) < 2 {
+			return w.short()
+		}
+		return w.wifi(w.p[0], w.p[1])
 	case radiotap:
 		return w.radiotap()
 	case mpls:
@@ -51,6 +54,8 @@ func (w *walk) other() capture.Counter {
 		return w.teredo()
 	case l2tp:
 		return w.l2tp()
+	case capwap:
+		return w.capwap()
 	}
 	return capture.FramesIgnoredLink
 }
@@ -169,12 +174,9 @@ func (w *walk) radiotap() capture.Counter {
 	return w.take(int(binary.LittleEndian.Uint16(w.p[2:])), wifi)
 }
 
-// wifi takes the head of an 802.11 data frame that is not encrypted.
-func (w *walk) wifi() capture.Counter {
-	if len(w.p) < 2 {
-		return w.short()
-	}
-	control, flags := w.p[0], w.p[1]
+// wifi takes the head of an 802.11 data frame that is not encrypted; control and
+// flags are its first two bytes.
+func (w *walk) wifi(control, flags byte) capture.Counter {
 	const qos, toFromDS, order, protected = 0x80, 0x03, 0x80, 0x40
 	// Data and QoS data only: the other subtypes carry none.
 	if control&0x0f != 0x08 || control&0x70 != 0 || flags&protected != 0 {
@@ -249,8 +251,9 @@ func (w *walk) udp() capture.Counter {
 	if w.next = portKind(dst); w.next != none {
 		return goOn
 	}
-	if src == 3544 {
-		w.next = teredo
+	// These answer from the port, the others go to it in both directions.
+	if k := portKind(src); k == teredo || k == capwap {
+		w.next = k
 		return goOn
 	}
 	if isQUIC(w.p, src == 443 || dst == 443) {
@@ -358,6 +361,33 @@ func (w *walk) l2tp() capture.Counter {
 		size += 2 + int(binary.BigEndian.Uint16(w.p[size:]))
 	}
 	return w.take(size, ppp)
+}
+
+// capwap takes the head of CAPWAP data, which a wireless controller and its
+// access points exchange (RFC 5415, section 4.3).
+func (w *walk) capwap() capture.Counter {
+	if len(w.p) < 8 {
+		return w.noTunnel()
+	}
+	head := binary.BigEndian.Uint32(w.p)
+	const kind, native, fragment, keepAlive = 0xff << 24, 1 << 8, 1 << 7, 1 << 3
+	if head&(kind|fragment|keepAlive) != 0 {
+		return capture.FramesIgnoredNotTCP
+	}
+	if v := w.take(int(head>>19&0x1f)*4, bridged); v != goOn || head&native == 0 {
+		return v
+	}
+	if len(w.p) < 2 {
+		return w.short()
+	}
+	if head>>9&0x1f != 1 { // 802.11 is the only binding there is
+		return capture.FramesIgnoredNotTCP
+	}
+	// Cisco's controllers swap the first two bytes.
+	if w.p[0]&0x0f != 0x08 && w.p[1]&0x0f == 0x08 {
+		return w.wifi(w.p[1], w.p[0])
+	}
+	return w.wifi(w.p[0], w.p[1])
 }
 
 // geneve takes the head of Geneve (RFC 8926).

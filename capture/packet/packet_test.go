@@ -110,6 +110,10 @@ var wrapped = func() map[string]*capture.Frame {
 	ip("Teredo back", 17, inUDP(3544, 5555, tcp6()))
 	udp("GRE in UDP", 4754, join(zero(2), u16(0x800), tcp4()))
 	udp("L2TP", 1701, join([]byte{0x4a, 2}, zero(8), u16(2), zero(2), []byte{0xff, 3}, u16(0x21), tcp4()))
+	cisco := join([]byte{1, 8}, wifi[2:])
+	udp("CAPWAP of Ethernet", 5247, join([]byte{0, 0x10, 0x02, 0}, zero(4), inner))
+	udp("CAPWAP of 802.11", 5247, join([]byte{0, 0x20, 0x03, 0x20}, zero(12), wifi))
+	ip("CAPWAP back", 17, inUDP(5247, 5555, join([]byte{0, 0x20, 0x03, 0x20}, zero(12), cisco)))
 	udp("L2TP short", 1701, join([]byte{0, 2}, zero(4), u16(0x57), tcp6()))
 	eth("everything at once", 0x86dd, inIPv6("2001:db8:9::1", "2001:db8:9::2", 17, inUDP(1, 4789, join([]byte{8, 0, 0, 0}, zero(4),
 		inEthernet(0x8847, join([]byte{0, 1, 1, 64}, inIPv4("10.1.1.1", "10.1.1.2", 47, join(zero(2), u16(0x86dd),
@@ -270,6 +274,8 @@ func TestVerdicts(t *testing.T) {
 		"no next header":        {capture.FramesIgnoredNotTCP, 1, inEthernet(0x86dd, inIPv6(client6, server6, 59, nil))},
 		"not VXLAN":             {capture.FramesIgnoredNotTCP, 1, inEthernet(0x800, inIPv4(client, server, 17, inUDP(1, 4789, zero(60))))},
 		"GTP echo":              {capture.FramesIgnoredNotTCP, 1, inEthernet(0x800, inIPv4(client, server, 17, inUDP(1, 2152, join([]byte{0x32, 1}, zero(10)))))},
+		"CAPWAP fragment":       {capture.FramesIgnoredNotTCP, 1, inEthernet(0x800, inIPv4(client, server, 17, inUDP(1, 5247, join([]byte{0, 0x10, 0x02, 0x80}, zero(60)))))},
+		"CAPWAP over DTLS":      {capture.FramesIgnoredNotTCP, 1, inEthernet(0x800, inIPv4(client, server, 17, inUDP(1, 5247, join([]byte{1, 0, 0, 0}, zero(60)))))},
 		"L2TP control":          {capture.FramesIgnoredNotTCP, 1, inEthernet(0x800, inIPv4(client, server, 17, inUDP(1, 1701, join([]byte{0xc8, 2}, zero(20)))))},
 		"GRE keep-alive":        {capture.FramesIgnoredNotTCP, 1, inEthernet(0x800, inIPv4(client, server, 47, zero(4)))},
 		"GRE with routes":       {capture.FramesIgnoredNotTCP, 1, inEthernet(0x800, inIPv4(client, server, 47, join(u16(0x4000), u16(0x800), zero(40))))},

@@ -39,6 +39,7 @@ const (
 	gtp
 	teredo
 	l2tp
+	capwap
 )
 
 // links are the link types that are decoded.
@@ -106,6 +107,7 @@ var ports = []struct {
 	{4754, gre}, // RFC 8086
 	{4789, vxlan},
 	{4790, vxlan},
+	{5247, capwap},
 	{6081, geneve},
 	{8472, vxlan}, // as Linux had it before there was a standard
 }

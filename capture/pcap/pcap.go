@@ -193,6 +193,8 @@ func (s *Source) start() error {
 			return err
 		}
 	}
+	f := &s.files[s.at]
+	f.Format, f.Packed = in.name, in.packed // it may have been replaced since
 	s.in, s.noted = in, false
 	s.done.Add(in.meter.read)
 	in.meter.all = &s.done
@@ -240,7 +242,8 @@ func (s *Source) finish(err error) error {
 }
 
 // Progress says how many bytes of how many on disk are read; total is -1 where
-// there is no telling. Other goroutines may call it.
+// there is no telling. A file that still grows is longer than its total. Other
+// goroutines may call it.
 func (s *Source) Progress() (done, total int64) { return s.done.Load(), s.total }
 
 // Files says what is known of every file. It belongs to the goroutine that calls

@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -390,6 +391,44 @@ func TestStandardInput(t *testing.T) {
 	same(t, frames, want)
 	if done, total := s.Progress(); done == 0 || total != -1 {
 		t.Errorf("read %d of %d", done, total)
+	}
+}
+
+// A named pipe cannot be opened twice, so it stays open from the first look on.
+func TestNamedPipe(t *testing.T) {
+	want := packets(4)
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip(err)
+	}
+	written := make(chan error)
+	go func() { written <- os.WriteFile(path, ngFile(little, want[2:]), 0o600) }()
+	s, err := Files(Options{}, write(t, "a", ngFile(little, want[:2])), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	frames, err := drain(s)
+	if err != io.EOF {
+		t.Fatal(err)
+	}
+	same(t, frames, want)
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}
+
+// A file may go away between the first look and its turn.
+func TestFileGoneMeanwhile(t *testing.T) {
+	a, b := write(t, "a", ngFile(little, packets(2))), write(t, "b", ngFile(little, packets(2)))
+	s, err := Files(Options{}, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	os.Remove(b)
+	if frames, err := drain(s); len(frames) != 2 || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%d frames, then %v", len(frames), err)
 	}
 }
 
