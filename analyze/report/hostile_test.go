@@ -152,3 +152,34 @@ func TestLongTextIsCut(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a name is, text stays within its width and every format stays valid
+// and inert.
+func FuzzNames(f *testing.F) {
+	for i, a := range attacks {
+		f.Add(a, uint8(60+i))
+	}
+	f.Fuzz(func(t *testing.T, name string, width uint8) {
+		s := filled(func(string) string { return name })
+		s.Services, s.Endpoints, s.Findings = s.Services[:3], s.Endpoints[:3], s.Findings[:7]
+		for _, format := range Formats() {
+			out := string(write(t, format.Name, s, Options{Width: int(width)}))
+			if !utf8.ValidString(out) {
+				t.Errorf("%s is not UTF-8", format.Name)
+			}
+			for _, r := range out {
+				if r != '\n' && (r < ' ' || r > '~') && analyze.Clean([]byte(string(r))) != string(r) {
+					t.Fatalf("%s has %q", format.Name, r)
+				}
+			}
+			if format.Name != "text" {
+				continue
+			}
+			for line := range strings.Lines(out) {
+				if n := columns(strings.TrimSuffix(line, "\n")); n > max(int(width), leastWidth) && width > 0 {
+					t.Errorf("a line of %d columns in %d: %q", n, width, line)
+				}
+			}
+		}
+	})
+}

@@ -77,7 +77,7 @@ func (p *printer) more(indent, n int, one, many string) {
 			what = one
 		}
 		p.put(strings.Repeat(" ", indent))
-		p.styled(dim, fmt.Sprintf("… and %s more %s (see --format html or json)", number(n), what))
+		p.styled(dim, snip(fmt.Sprintf("… and %s more %s (see --format html or json)", number(n), what), p.width-indent))
 		p.put("\n")
 	}
 }

@@ -55,12 +55,14 @@ func TestTextReadsLikeThis(t *testing.T) {
 func TestTextFitsItsWidth(t *testing.T) {
 	for _, s := range []*analyze.Snapshot{shop(), silent(), many(300), hostile(), {}} {
 		for _, width := range []int{60, 72, 80, 100, 132, 200} {
-			for n, line := range strings.Split(string(write(t, "text", s, Options{Width: width, Findings: -1, Endpoints: -1, Rows: -1})), "\n") {
-				if columns(line) > width {
-					t.Errorf("width %d: line %d has %d columns: %q", width, n+1, columns(line), line)
-				}
-				if strings.HasSuffix(line, " ") {
-					t.Errorf("width %d: line %d ends in spaces: %q", width, n+1, line)
+			for _, o := range []Options{{Width: width}, {Width: width, Findings: -1, Endpoints: -1, Rows: -1}} {
+				for n, line := range strings.Split(string(write(t, "text", s, o)), "\n") {
+					if columns(line) > width {
+						t.Errorf("width %d: line %d has %d columns: %q", width, n+1, columns(line), line)
+					}
+					if strings.HasSuffix(line, " ") {
+						t.Errorf("width %d: line %d ends in spaces: %q", width, n+1, line)
+					}
 				}
 			}
 		}
