@@ -151,3 +151,6 @@ func (s *Span) Times() (first, last time.Time) {
 	}
 	return time.Unix(0, s.first).UTC(), time.Unix(0, s.last).UTC()
 }
+
+// Moment returns when the i-th of List was.
+func (f *Firsts[T]) Moment(i int) Moment { return f.when[i] }

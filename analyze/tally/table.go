@@ -88,7 +88,7 @@ func (t *Table[K, V]) lower(cut uint64) {
 }
 
 // Merge adds the entries of o: merge joins o's entry into the one of the same
-// key, fresh makes that where it is new. o must not be used afterwards.
+// key, fresh makes that where it is new; o stays as it is.
 func (t *Table[K, V]) Merge(o *Table[K, V], fresh func() V, merge func(into, from V)) {
 	t.Refused += o.Refused
 	if o.full && (!t.full || o.cut < t.cut) {

@@ -1,0 +1,585 @@
+package posture
+
+import (
+	"bytes"
+	"hash/maphash"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"plainsight/analyze"
+	"plainsight/analyze/tally"
+)
+
+// Peer says how far apart the two ends of an exchange are.
+type Peer uint8
+
+// Distances. SameNode is one address on both sides that is not loopback.
+const (
+	UnknownPeer Peer = iota
+	Loopback
+	SameNode
+	Private
+	Public
+)
+
+// PeerOf tells the distance of two ends.
+func PeerOf(client, server netip.Addr) Peer {
+	client, server = client.Unmap(), server.Unmap()
+	switch {
+	case !client.IsValid() || !server.IsValid():
+		return UnknownPeer
+	case client.IsLoopback() && server.IsLoopback():
+		return Loopback
+	case client == server:
+		return SameNode
+	case within(client) && within(server):
+		return Private
+	}
+	return Public
+}
+
+var shared = netip.MustParsePrefix("100.64.0.0/10") // carrier-grade NAT and many clusters (RFC 6598)
+
+func within(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || shared.Contains(a)
+}
+
+// Hit is a kind of sensitive data found at a place of an exchange.
+type Hit struct {
+	Kind     string // id of the detector
+	Category string // pii, pci, phi, financial, credential, secret, location
+	Place    analyze.Place
+	Severity analyze.Severity
+	Sample   analyze.Sample
+	Values   int  // values of this kind at this place in the message, at least 1
+	Test     bool // a test or publishable value
+}
+
+// Smuggling says which rule of message framing a request breaks.
+type Smuggling uint16
+
+// Ways to make two parsers see different messages.
+const (
+	BothLengths   Smuggling = 1 << iota // Content-Length and Transfer-Encoding
+	TwoLengths                          // Content-Length twice, different
+	BadChunk                            // a chunk header that is none
+	OddCoding                           // a Transfer-Encoding that is not chunked alone
+	FoldedHeader                        // obs-fold
+	BareLineFeed                        // a line ended by LF alone
+	SpacedHeader                        // white space before a header's colon
+	NulByte                             // NUL in the head
+	InvalidLength                       // a Content-Length that is no number
+)
+
+// SetCookie is a cookie handed out.
+type SetCookie struct {
+	Place                      analyze.Place
+	Session                    bool // looks like the key of a session or a login
+	Secure, HTTPOnly, SameSite bool
+	*Secret
+}
+
+// Observation is one exchange as the rules see it. The caller fills the first
+// part and feeds headers, parameters and hits through the methods; [Observation.Done]
+// concludes. It belongs to its [Reader] and is valid until the next
+// [Reader.Begin]; byte slices are borrowed.
+type Observation struct {
+	At             tally.Moment
+	Time           time.Time
+	Client, Server netip.AddrPort
+	ServerName     string // address:port as text
+	Wire           analyze.Wire
+	Method         string
+	Host           string // normalised, without default port
+	Path           []byte // as on the wire, without query
+	Status         int    // 0: no answer
+	SoftFailure    bool   // a 2xx that says it failed (rule 1)
+	Smuggled       Smuggling
+	RequestBody    []byte // decoded, as much as there is
+	ResponseBody   []byte
+
+	// Concluded.
+	Credentials []Credential // of the request, that could identify somebody
+	SetCookies  []SetCookie
+	Hits        []Hit
+	Peer        Peer
+	Success     bool   // rule 1
+	Principal   string // rule 2: keyed fingerprint
+	Weak        bool   // the principal is only an address and a user agent
+	Auth        string // label of the strongest credential, or "none"
+
+	r     *Reader
+	facts fact
+	seq   uint64
+
+	origin, userAgent, location, contentType, cacheControl []byte
+	allowOrigin, server, poweredBy, retryAfter, sunset     []byte
+	deprecation, referer                                   []byte
+	allowCredentials, hsts, age, signed, gateway           bool
+	maybe, badToken, signedURL, authHeader                 bool
+	oauth                                                  oauth
+	principalHash                                          uint64
+	public                                                 bool // an endpoint that is meant for everybody
+	sensitive                                              bool // some hit in the response weighs
+}
+
+// oauth is what parameters of OAuth 2.0 (RFC 6749) a request has.
+type oauth struct {
+	client, token, code, state, challenge, plainRedirect, secretInURL, passwordGrant bool
+}
+
+// fact is something a rule needs to be true before it is asked.
+type fact uint32
+
+const (
+	success fact = 1 << iota
+	plain        // seen in the clear on the wire
+	credentials
+	tokens // a JWT among the credentials
+	hits
+	setCookies
+	failed // status 400 and above, or a soft failure
+	unauthenticated
+	smuggled
+	browserOrigin
+	answered
+	parameters
+	bodies
+)
+
+// Begin starts an observation; the one before is over.
+func (r *Reader) Begin() *Observation {
+	o := &r.o
+	*o = Observation{r: r, seq: o.seq + 1, Credentials: o.Credentials[:0], SetCookies: o.SetCookies[:0], Hits: o.Hits[:0]}
+	return o
+}
+
+// lowered returns name in lower case in the reader's buffer; nil where it is
+// longer than any name that matters.
+func (r *Reader) lowered(name []byte) []byte {
+	if len(name) > len(r.lower) {
+		return nil
+	}
+	b := r.lower[:len(name)]
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		b[i] = c
+	}
+	return b
+}
+
+// RequestHeader takes a header of the request.
+func (o *Observation) RequestHeader(name, value []byte) {
+	lower := o.r.lowered(name)
+	switch string(lower) {
+	case "":
+		return
+	case "host", "accept", "accept-encoding", "accept-language", "content-type", "content-length", "connection", "cache-control", "transfer-encoding", "date", "traceparent", "x-request-id":
+	case "authorization", "proxy-authorization":
+		o.authorization(name, value)
+	case "cookie":
+		o.cookies(value)
+	case "origin":
+		o.origin = value
+	case "user-agent":
+		o.userAgent = value
+	case "referer":
+		o.referer = value
+	case "x-forwarded-client-cert", "x-ssl-client-cert", "ssl-client-cert", "x-client-cert", "x-ssl-client-s-dn", "x-ssl-client-dn", "x-amzn-mtls-clientcert-subject":
+		if len(value) > 0 {
+			o.gateway = true
+			o.Credentials = append(o.Credentials, Credential{Kind: Mutual, Place: o.r.name(headerName, name).place, Label: "mtls", Secret: o.r.secret(Mutual, value)})
+		}
+	case "x-hub-signature", "x-hub-signature-256", "stripe-signature", "x-signature", "x-slack-signature", "x-twilio-signature", "x-shopify-hmac-sha256", "webhook-signature", "x-webhook-signature", "svix-signature", "signature", "x-signature-ed25519", "paypal-transmission-sig", "x-amz-sns-message-type", "x-gitlab-event-uuid":
+		o.signed = true
+	default:
+		switch {
+		case bytes.HasPrefix(lower, []byte("x-consumer-")), bytes.HasPrefix(lower, []byte("x-auth-request-")), bytes.HasPrefix(lower, []byte("x-amzn-oidc-")),
+			bytes.HasPrefix(lower, []byte("x-goog-authenticated-user-")), bytes.HasPrefix(lower, []byte("x-authenticated-")), string(lower) == "x-forwarded-user", string(lower) == "remote-user", string(lower) == "x-remote-user":
+			o.gateway = true
+			return
+		}
+		n := o.r.name(headerName, name)
+		if n.hint > noise && len(value) > 0 {
+			o.keyHeader(n, value)
+		}
+	}
+}
+
+func (o *Observation) keyHeader(n name, value []byte) {
+	if i := bytes.IndexByte(value, ' '); i > 0 && i < 10 && strings.EqualFold(string(value[:i]), "bearer") {
+		value = bytes.TrimLeft(value[i:], " ")
+	}
+	s := o.r.secret(APIKey, value)
+	if n.hint == weakHint && !s.Random && s.JWT == nil {
+		return
+	}
+	k := APIKey
+	switch {
+	case s.Empty:
+		return
+	case s.JWT != nil:
+		k = Token
+	case n.hint == tokenHint:
+		k = Bearer
+	}
+	o.Credentials = append(o.Credentials, Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
+}
+
+// authorization reads RFC 9110 section 11.6.2 credentials.
+func (o *Observation) authorization(header, value []byte) {
+	o.authHeader = true
+	n := o.r.name(headerName, header)
+	scheme, rest, spaced := bytes.Cut(value, []byte(" "))
+	rest = bytes.TrimLeft(rest, " ")
+	c := Credential{Place: n.place}
+	switch low := o.r.lowered(scheme); string(low) {
+	case "bearer":
+		c.Secret = o.r.secret(Bearer, rest)
+		c.Kind, c.Label = Bearer, "bearer"
+		if c.JWT != nil {
+			c.Kind, c.Label = Token, "jwt"
+		}
+	case "basic":
+		c.Kind, c.Label, c.Secret = Basic, "basic", o.r.secret(Basic, rest)
+	case "digest":
+		c.Kind, c.Label, c.Secret = Other, "digest", o.r.secret(Other, between(rest, `username="`, `"`))
+	case "aws4-hmac-sha256":
+		c.Kind, c.Label, c.Secret = Other, "aws-sigv4", o.r.secret(Other, between(rest, "Credential=", "/"))
+	case "negotiate", "ntlm", "hawk", "oauth", "signature", "hmac", "dpop", "gnap", "mutual", "scram-sha-256", "vapid", "privatetoken":
+		c.Kind, c.Label, c.Secret = Other, string(low), o.r.secret(Other, low)
+	case "token", "apikey", "api-key", "key", "bot", "api_key", "x-api-key":
+		if spaced {
+			value = rest
+		}
+		fallthrough
+	default:
+		c.Kind, c.Label, c.Secret = APIKey, n.label, o.r.secret(APIKey, value)
+		if c.JWT != nil {
+			c.Kind, c.Label = Token, "jwt"
+		}
+	}
+	if c.Empty {
+		o.badToken = o.badToken || c.Kind != Other
+		return
+	}
+	o.Credentials = append(o.Credentials, c)
+}
+
+func between(b []byte, from, to string) []byte {
+	i := bytes.Index(b, []byte(from))
+	if i < 0 {
+		return []byte("?")
+	}
+	b = b[i+len(from):]
+	if i = bytes.Index(b, []byte(to)); i >= 0 {
+		b = b[:i]
+	}
+	return b
+}
+
+func (o *Observation) cookies(header []byte) {
+	for len(header) > 0 {
+		var pair []byte
+		pair, header, _ = bytes.Cut(header, []byte(";"))
+		key, value, ok := bytes.Cut(bytes.Trim(pair, " \t"), []byte("="))
+		if !ok || len(value) < 8 {
+			continue
+		}
+		n := o.r.name(cookieName, key)
+		if n.hint == noise {
+			continue
+		}
+		s := o.r.secret(Session, value)
+		switch {
+		case s.JWT != nil, n.hint == sessionHint && !s.Empty, n.hint == weakHint && s.Random:
+			k := Session
+			if s.JWT != nil {
+				k = Token
+			}
+			o.Credentials = append(o.Credentials, Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
+		case s.Random && s.Sample.Length >= 20:
+			o.maybe = true // may be a session under a name that does not tell
+		}
+	}
+}
+
+// Parameter takes a query parameter of the request, percent-decoded.
+func (o *Observation) Parameter(key, value []byte) {
+	lower := o.r.lowered(key)
+	switch string(lower) {
+	case "response_type":
+		for _, v := range bytes.Fields(value) {
+			o.oauth.token = o.oauth.token || string(v) == "token" || string(v) == "id_token"
+			o.oauth.code = o.oauth.code || string(v) == "code"
+		}
+	case "client_id":
+		o.oauth.client = true
+	case "state", "nonce":
+		o.oauth.state = true
+	case "code_challenge":
+		o.oauth.challenge = true
+	case "redirect_uri":
+		o.oauth.plainRedirect = bytes.HasPrefix(value, []byte("http://")) && !loopbackURL(value[len("http://"):])
+	case "client_secret":
+		o.oauth.secretInURL = len(value) > 0
+	case "x-amz-signature", "x-goog-signature", "x-oss-signature", "se", "expires", "x-amz-expires":
+		o.signedURL = true
+	}
+	o.facts |= parameters
+	if len(value) < 6 {
+		return
+	}
+	n := o.r.name(queryName, key)
+	if n.hint <= noise {
+		return
+	}
+	s := o.r.secret(APIKey, value)
+	c := Credential{Kind: APIKey, Place: n.place, Label: n.label, Secret: s}
+	switch {
+	case s.Empty:
+		return
+	case s.JWT != nil:
+		c.Kind = Token
+	case n.hint == weakHint && !s.Random:
+		return
+	case n.hint == sessionHint:
+		c.Kind = Session
+	case n.hint == tokenHint, n.hint == weakHint && string(o.r.lowered(key)) != "key":
+		c.Kind = Bearer
+	}
+	o.Credentials = append(o.Credentials, c)
+}
+
+func loopbackURL(rest []byte) bool {
+	for _, h := range []string{"localhost", "127.", "[::1]"} {
+		if bytes.HasPrefix(rest, []byte(h)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Field takes a field at the top of the request's body.
+func (o *Observation) Field(key, value []byte) {
+	if string(key) == "grant_type" && string(value) == "password" {
+		o.oauth.passwordGrant = true
+	}
+}
+
+// ResponseHeader takes a header of the response.
+func (o *Observation) ResponseHeader(name, value []byte) {
+	switch string(o.r.lowered(name)) {
+	case "set-cookie":
+		o.setCookie(value)
+	case "content-type":
+		o.contentType = value
+	case "cache-control":
+		o.cacheControl = value
+	case "location":
+		o.location = value
+	case "server":
+		o.server = value
+	case "x-powered-by", "x-aspnet-version", "x-generator":
+		o.poweredBy = value
+	case "access-control-allow-origin":
+		o.allowOrigin = value
+	case "access-control-allow-credentials":
+		o.allowCredentials = strings.EqualFold(string(value), "true")
+	case "strict-transport-security":
+		o.hsts = true
+	case "age":
+		n, err := strconv.Atoi(string(value[:min(len(value), 10)]))
+		o.age = err == nil && n > 0
+	case "retry-after":
+		o.retryAfter = value
+	case "sunset":
+		o.sunset = value
+	case "deprecation":
+		o.deprecation = value
+	}
+}
+
+// setCookie reads a Set-Cookie header (RFC 6265 section 4.1).
+func (o *Observation) setCookie(header []byte) {
+	pair, attributes, _ := bytes.Cut(header, []byte(";"))
+	key, value, ok := bytes.Cut(bytes.Trim(pair, " \t"), []byte("="))
+	if !ok || len(value) < 8 {
+		return // no name, or a cookie being cleared
+	}
+	n := o.r.name(setCookieName, key)
+	c := SetCookie{Place: n.place}
+	for len(attributes) > 0 {
+		var a []byte
+		a, attributes, _ = bytes.Cut(attributes, []byte(";"))
+		attr, v, _ := bytes.Cut(bytes.Trim(a, " \t"), []byte("="))
+		switch string(o.r.lowered(attr)) {
+		case "secure":
+			c.Secure = true
+		case "httponly":
+			c.HTTPOnly = true
+		case "samesite":
+			c.SameSite = true
+		case "max-age":
+			if string(v) == "0" || bytes.HasPrefix(v, []byte("-")) {
+				return
+			}
+		}
+	}
+	if n.hint == noise {
+		return
+	}
+	c.Secret = o.r.secret(Session, value)
+	c.Session = c.JWT != nil || !c.Empty && n.hint == sessionHint || c.Random && (n.hint == weakHint || n.hint == noHint && c.HTTPOnly)
+	o.SetCookies = append(o.SetCookies, c)
+}
+
+// Hit takes a piece of sensitive data.
+func (o *Observation) Hit(h Hit) { o.Hits = append(o.Hits, h) }
+
+// Done concludes: success, peers, principal, and which rules have to be asked.
+func (o *Observation) Done() {
+	o.Peer = PeerOf(o.Client.Addr(), o.Server.Addr())
+	o.Success = !o.SoftFailure && (o.Status >= 200 && o.Status < 300 || o.Status == 304)
+	if i := bytes.IndexByte(o.Path, ';'); i >= 0 {
+		o.pathSession(o.Path[i:])
+	}
+	o.principal()
+	o.public = publicPath(o.Path)
+	for i := range o.Hits {
+		h := &o.Hits[i]
+		o.sensitive = o.sensitive || h.Place.Side == analyze.Response && h.Place.Where == analyze.InBody && weighs(h)
+	}
+	set := func(f fact, on bool) {
+		if on {
+			o.facts |= f
+		}
+	}
+	set(success, o.Success)
+	set(plain, o.Wire == analyze.Plaintext)
+	set(credentials, len(o.Credentials) > 0)
+	for i := range o.Credentials {
+		set(tokens, o.Credentials[i].JWT != nil)
+	}
+	set(hits, len(o.Hits) > 0)
+	set(setCookies, len(o.SetCookies) > 0)
+	set(failed, o.Status >= 400 || o.SoftFailure)
+	set(unauthenticated, len(o.Credentials) == 0 && !o.maybe && !o.gateway && !o.signed && !o.signedURL)
+	set(smuggled, o.Smuggled != 0)
+	set(browserOrigin, len(o.origin) > 0)
+	set(answered, o.Status > 0)
+	set(bodies, len(o.RequestBody) > 0 || len(o.ResponseBody) > 0)
+}
+
+// pathSession finds a session id that the path carries: /a;jsessionid=….
+func (o *Observation) pathSession(rest []byte) {
+	const key = ";jsessionid="
+	for i := 0; i+len(key) < len(rest); i++ {
+		if rest[i] != ';' || !strings.EqualFold(string(rest[i:i+len(key)]), key) {
+			continue
+		}
+		v := rest[i+len(key):]
+		if j := bytes.IndexAny(v, ";/"); j >= 0 {
+			v = v[:j]
+		}
+		if len(v) >= 8 {
+			o.Credentials = append(o.Credentials, Credential{Kind: Session, Place: analyze.Place{Side: analyze.Request, Where: analyze.InPath, Name: "jsessionid"}, Label: "cookie:jsessionid", Secret: o.r.secret(Session, v)})
+		}
+		return
+	}
+}
+
+// principal chooses who made the request (rule 2).
+func (o *Observation) principal() {
+	o.Auth = "none"
+	best := 99
+	for i := range o.Credentials {
+		c := &o.Credentials[i]
+		rank := 99
+		switch {
+		case c.Kind == Mutual:
+			rank = 0
+		case c.Kind == Token && c.JWT != nil && c.JWT.Subject:
+			rank = 1
+		case c.Kind == Token:
+			rank = 2
+		case c.Kind == Session, c.Kind == Bearer:
+			rank = 3
+		case c.Kind == APIKey:
+			rank = 4
+		case c.Kind == Basic:
+			rank = 5
+		case c.Kind == Other:
+			rank = 6
+		}
+		if rank < best && c.Secret.Principal != "" {
+			best = rank
+			o.Auth, o.Principal = c.Label, c.Secret.Principal
+		}
+	}
+	if o.Principal == "" {
+		o.Weak = true
+		o.Principal = o.r.anonymous(o.Client.Addr(), o.userAgent)
+	}
+	o.principalHash = fingerprintHash(o.Principal)
+}
+
+// anonymous is the principal of a request without credentials: its address and
+// user agent.
+func (r *Reader) anonymous(client netip.Addr, agent []byte) string {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	a := client.As16()
+	h.Write(a[:])
+	h.Write(agent)
+	sum := h.Sum64()
+	if s := r.secrets[sum]; s != nil {
+		return s.Principal
+	}
+	s := &Secret{Principal: r.key.Fingerprint("client", append(a[:len(a):len(a)], agent...))}
+	if len(r.secrets) >= r.opts.Secrets {
+		clear(r.secrets)
+	}
+	r.secrets[sum] = s
+	return s.Principal
+}
+
+// scanner names the security scanner a user agent belongs to, "" for others.
+func (r *Reader) scanner(agent []byte) string {
+	if len(agent) == 0 {
+		return ""
+	}
+	sum := maphash.Bytes(r.seed, agent)
+	name, ok := r.agents[sum]
+	if !ok {
+		if len(r.agents) >= r.opts.Names {
+			clear(r.agents)
+		}
+		name = scanner(agent)
+		r.agents[sum] = name
+	}
+	return name
+}
+
+// fingerprintHash takes 64 bits of a fingerprint without allocating.
+func fingerprintHash(fp string) uint64 {
+	if len(fp) < 16 {
+		return tally.Hash(fp)
+	}
+	var n uint64
+	for i := range 16 {
+		c := fp[i]
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		default:
+			c = c - 'a' + 10
+		}
+		n = n<<4 | uint64(c&15)
+	}
+	return n
+}

@@ -1,0 +1,334 @@
+package posture
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"plainsight/analyze"
+	"plainsight/analyze/tally"
+)
+
+// State is what the rules remember of one endpoint, or of one service. It
+// merges; the zero value is empty.
+type State struct {
+	findings tally.Table[findingKey, *Tally]
+	stats    Stats
+}
+
+// Limit is how many findings a [State] keeps.
+const Limit = 128
+
+type findingKey struct {
+	rule  uint8
+	place analyze.Place
+}
+
+func rankFinding(k findingKey) uint64 {
+	return tally.Mix(tally.Hash(k.place.Name) ^ tally.Hash(string(k.place.Where))<<1 ^ uint64(k.rule)<<8 ^ uint64(k.place.Side))
+}
+
+// Stats are the counts that statistical rules judge by.
+type Stats struct {
+	Authenticated   uint64 // successes with a credential
+	Unauthenticated uint64 // successes without any sign of one
+	Refused         uint64 // 401 and 403
+	PlainSuccess    uint64
+	SecureSuccess   uint64
+	Browser         uint64 // answers inside TLS to browsers
+	HSTS            uint64 // of these, with Strict-Transport-Security
+}
+
+func (s *Stats) merge(o *Stats) {
+	s.Authenticated += o.Authenticated
+	s.Unauthenticated += o.Unauthenticated
+	s.Refused += o.Refused
+	s.PlainSuccess += o.PlainSuccess
+	s.SecureSuccess += o.SecureSuccess
+	s.Browser += o.Browser
+	s.HSTS += o.HSTS
+}
+
+// Stats returns the counts.
+func (s *State) Stats() Stats { return s.stats }
+
+// Tally is what a rule saw at one place: a finding in the making.
+type Tally struct {
+	count      uint64
+	span       tally.Span
+	severity   analyze.Severity
+	peers      uint8 // bits by Peer
+	note       uint16
+	principals tally.Distinct
+	samples    tally.Samples
+	evidence   tally.Firsts[evidence]
+	seq        uint64 // of the last observation, so that one exchange counts once
+}
+
+type evidence struct {
+	client, server netip.AddrPort
+	status         int
+}
+
+func (t *Tally) merge(o *Tally) {
+	t.count += o.count
+	t.span.Merge(o.span)
+	t.severity = max(t.severity, o.severity)
+	t.peers |= o.peers
+	t.note |= o.note
+	t.principals.Merge(&o.principals)
+	t.samples.Merge(&o.samples)
+	t.evidence.Merge(&o.evidence)
+	t.seq = 0
+}
+
+// mark sets bits that mean something to the rule.
+func (t *Tally) mark(bits uint16) {
+	if t != nil {
+		t.note |= bits
+	}
+}
+
+// sample offers a masked value.
+func (t *Tally) sample(at tally.Moment, s analyze.Sample) {
+	if t != nil && s.Fingerprint != "" {
+		t.samples.Add(at, s)
+	}
+}
+
+// Merge adds what o remembers.
+func (s *State) Merge(o *State) {
+	s.stats.merge(&o.stats)
+	if o.findings.Len() > 0 || o.findings.Full() {
+		s.table().Merge(&o.findings, newTally, func(into, from *Tally) { into.merge(from) })
+	}
+}
+
+func newTally() *Tally { return new(Tally) }
+
+func (s *State) table() *tally.Table[findingKey, *Tally] {
+	if s.findings.Len() == 0 && !s.findings.Full() {
+		s.findings = tally.NewTable[findingKey, *Tally](Limit, rankFinding)
+	}
+	return &s.findings
+}
+
+// Full reports whether some findings were not kept.
+func (s *State) Full() bool { return s.findings.Full() }
+
+// emitter is what a rule tells what it saw.
+type emitter struct {
+	at                tally.Moment
+	client, server    netip.AddrPort
+	status            int
+	peer              Peer
+	principal         uint64
+	seq               uint64
+	endpoint, service *State
+	rule              uint8
+	state             *State // of the rule's scope
+}
+
+// see adds the exchange to the finding at a place. It returns nil where there
+// is no room for it.
+func (e *emitter) see(place analyze.Place, severity analyze.Severity) *Tally {
+	t, ok := e.state.table().At(findingKey{e.rule, place}, newTally)
+	if !ok {
+		return nil
+	}
+	t.severity = max(t.severity, severity)
+	if t.seq == e.seq {
+		return t
+	}
+	t.seq = e.seq
+	t.count++
+	t.span.Add(e.at.Nano)
+	t.peers |= 1 << e.peer
+	t.principals.Add(e.principal)
+	if !t.evidence.Settled(e.at) {
+		t.evidence.Add(e.at, evidence{e.client, e.server, e.status})
+	}
+	return t
+}
+
+// Observe asks every rule about an exchange. endpoint and service are what is
+// remembered of where it went.
+func Observe(o *Observation, endpoint, service *State) {
+	count(o, &endpoint.stats)
+	count(o, &service.stats)
+	e := &o.r.e
+	*e = emitter{at: o.At, client: o.Client, server: o.Server, status: o.Status, peer: o.Peer, principal: o.principalHash, seq: o.seq, endpoint: endpoint, service: service}
+	for _, i := range exchangeRules {
+		r := &Rules[i]
+		if o.facts&r.need != r.need {
+			continue
+		}
+		e.rule, e.state = uint8(i), endpoint
+		if r.scope == ofService {
+			e.state = service
+		}
+		r.exchange(o, e)
+	}
+}
+
+func count(o *Observation, s *Stats) {
+	switch {
+	case o.Status == 401 || o.Status == 403:
+		s.Refused++
+	case !o.Success:
+		return
+	case len(o.Credentials) > 0:
+		s.Authenticated++
+	case o.facts&unauthenticated != 0:
+		s.Unauthenticated++
+	}
+	if o.Success {
+		switch o.Wire {
+		case analyze.Plaintext:
+			s.PlainSuccess++
+		case analyze.TLS:
+			s.SecureSuccess++
+		}
+	}
+	if o.Wire == analyze.TLS && o.Success && strings.HasPrefix(string(o.userAgent[:min(len(o.userAgent), 8)]), "Mozilla/") {
+		s.Browser++
+		if o.hsts {
+			s.HSTS++
+		}
+	}
+}
+
+// Context is what a judgement at the end may know beyond its own state.
+type Context struct {
+	Service  string
+	Method   string // "" for a service
+	Template string
+	Stats    Stats     // of the endpoint, or of the service
+	Around   Stats     // of the service
+	First    time.Time // of the endpoint, or of the service
+	Last     time.Time
+}
+
+// Endpoint is how a finding names the endpoint.
+func (c *Context) Endpoint() string {
+	if c.Method == "" {
+		return ""
+	}
+	return c.Method + " " + c.Template
+}
+
+// Findings concludes. It appends to list, in no order; see [Sort].
+func (s *State) Findings(c Context, list []analyze.Finding) []analyze.Finding {
+	c.Stats = s.stats
+	s.findings.Trim()
+	s.findings.All(func(k findingKey, t *Tally) {
+		r := &Rules[k.rule]
+		if t.count < r.least {
+			return
+		}
+		v := verdict{severity: t.severity, level: r.Level}
+		if r.judge != nil && !r.judge(t, &c, &v) {
+			return
+		}
+		list = append(list, t.finding(r, k.place, &c, &v))
+	})
+	for i := range Rules {
+		if r := &Rules[i]; r.absence != nil && (r.scope == ofService) == (c.Method == "") {
+			v := verdict{severity: r.Severity, level: r.Level}
+			if n := r.absence(&c, &v); n > 0 {
+				list = append(list, (&Tally{count: n}).finding(r, analyze.Place{}, &c, &v))
+			}
+		}
+	}
+	return list
+}
+
+// verdict is what a judgement decides.
+type verdict struct {
+	severity analyze.Severity
+	level    analyze.Level
+	detail   string // added to the summary
+}
+
+func (t *Tally) finding(r *Rule, p analyze.Place, c *Context, v *verdict) analyze.Finding {
+	f := analyze.Finding{
+		Rule: r.ID, Title: r.Title, Practice: r.Practice, Severity: v.severity, Level: v.level,
+		Service: c.Service, Endpoint: c.Endpoint(), Place: placeText(p),
+		Why: r.Why, Fix: r.Fix, OWASP: r.OWASP, CWE: r.CWE,
+		Count: t.count, Principals: t.principals.Count(), Samples: t.samples.List(), Evidence: []analyze.Evidence{},
+	}
+	if f.First, f.Last = t.span.Times(); f.First.IsZero() {
+		f.First, f.Last = c.First, c.Last
+	}
+	for i, e := range t.evidence.List() {
+		m := t.evidence.Moment(i)
+		f.Evidence = append(f.Evidence, analyze.Evidence{Frame: m.Frame, Time: time.Unix(0, m.Nano).UTC(), Client: endText(e.client), Server: endText(e.server), Status: e.status})
+	}
+	f.Key = analyze.FindingKey(f.Rule, f.Service, f.Endpoint, f.Place)
+	f.Summary = summary(r, t, &f, v)
+	return f
+}
+
+func placeText(p analyze.Place) string {
+	if p.Where == "" {
+		return p.Name
+	}
+	return p.String()
+}
+
+func endText(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
+}
+
+func summary(r *Rule, t *Tally, f *analyze.Finding, v *verdict) string {
+	var b strings.Builder
+	b.WriteString(r.say)
+	if f.Place != "" {
+		fmt.Fprintf(&b, ", in %s", f.Place)
+	}
+	unit := "exchange"
+	if r.handshake != nil {
+		unit = "handshake"
+	}
+	fmt.Fprintf(&b, ": %s", plural(t.count, unit))
+	if n := f.Principals; n > 0 {
+		fmt.Fprintf(&b, " from %s", plural(n, "caller"))
+	}
+	if v.detail != "" {
+		b.WriteString("; " + v.detail)
+	}
+	if r.near {
+		switch {
+		case t.peers == 1<<Loopback:
+			b.WriteString("; only within one machine (loopback), where others on the network cannot read it")
+		case t.peers&^(1<<Loopback|1<<SameNode) == 0 && t.peers != 0:
+			b.WriteString("; only between addresses of one machine")
+		case t.peers&(1<<Public) != 0:
+			b.WriteString("; public addresses took part")
+		}
+	}
+	b.WriteString(".")
+	return b.String()
+}
+
+func plural(n uint64, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// Sort orders findings for people: the worst first, then by rule and place. The
+// order is total.
+func Sort(list []analyze.Finding) {
+	slices.SortFunc(list, func(a, b analyze.Finding) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Service, b.Service),
+			cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Place, b.Place))
+	})
+}
