@@ -1,0 +1,527 @@
+package sensitive
+
+import (
+	"bytes"
+	"math/bits"
+)
+
+func trailing(x uint64) int { return bits.TrailingZeros64(x) }
+
+func wordsOf(list string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range bytes.Fields([]byte(list)) {
+		m[string(w)] = true
+	}
+	return m
+}
+
+// words walks the words of a text: tokens of known makers by their beginnings,
+// and pieces with digits by their shape and by the words before them.
+func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
+	prose := sum&signBlank != 0 // there may be words before a value
+	joined := 0                 // pieces end here; what is inside one is not judged again
+	for i := from; i < len(text); {
+		b := text[i]
+		k := kinds[b]
+		if k&(isDigit|isUpper|isLower) == 0 {
+			if b == '+' && i+1 < len(text) && kinds[text[i+1]]&isDigit != 0 && i >= joined && !f.covered(i) {
+				i = f.plus(text, from, i, cl)
+				continue
+			}
+			i++
+			continue
+		}
+		start := i
+		for i < len(text) && kinds[text[i]]&(isDigit|isUpper|isLower) != 0 {
+			i++
+		}
+		if start > from && (text[start-1] >= 0x80 && kinds[b]&isDigit == 0) {
+			continue // inside a word of another script
+		}
+		if ps := prefixes[b&127]; ps != nil {
+			if end := f.maker(text, start, ps, cl); end > 0 {
+				i = end
+				joined = end
+				continue
+			}
+		}
+		if b == 'e' && len(text)-start > 30 && text[start+1] == 'y' && !f.covered(start) {
+			// JSON Web Tokens begin with {" in base64.
+			if n := jwtLength(text[start:]); n > 0 {
+				f.add(rows.jwt, start, start+n, 0.99)
+				i, joined = start+n, start+n
+				continue
+			}
+		}
+		if start < joined {
+			continue
+		}
+		word := text[start:i]
+		if prose && k&isDigit == 0 {
+			if len(word) >= 2 && len(word) <= 12 {
+				if end := f.saying(text, from, start, i, cl); end > 0 {
+					i, joined = end, end
+					continue
+				}
+			}
+			if (len(word) == 8 || len(word) == 11) && kinds[word[len(word)-1]]&isUpper != 0 && kinds[b]&isUpper != 0 {
+				f.piece(text, from, start, i, cl)
+				continue
+			}
+		}
+		if !hasDigit(word) {
+			// Letters joined to digits by a dash or the like: AB-12-34, RV 006.
+			if i+1 >= len(text) || text[i] != '-' || len(word) > 6 || kinds[text[i+1]]&isDigit == 0 {
+				continue
+			}
+		}
+		if f.covered(start) {
+			continue
+		}
+		end, first := extent(text, start, i)
+		joined = end
+		if end-start > 64 || end < len(text) && text[end] == '@' {
+			continue
+		}
+		if start > from && (text[start-1] == '_' || text[start-1] == '@' || text[start-1] == '#' && end-start < 9) || end < len(text) && text[end] == '_' {
+			continue
+		}
+		if f.piece(text, from, start, end, cl) {
+			i = end
+		} else if first < end && f.piece(text, from, start, first, cl) {
+			i = first
+		}
+	}
+}
+
+func hasDigit(b []byte) bool {
+	for _, c := range b {
+		if kinds[c]&isDigit != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// extent tells how far a piece goes from its first word, text[start:i]: over
+// single marks between letters and digits, and over blanks between groups of
+// digits. first is where it would end without blanks.
+func extent(text []byte, start, i int) (end, first int) {
+	first = -1
+	bare := digits(text[start:i]) || i-start == 4 && kinds[text[start+2]]&kinds[text[start+3]]&isDigit != 0 && kinds[text[start]]&kinds[text[start+1]]&isUpper != 0 // or the start of an IBAN
+	for i+1 < len(text) && i-start <= 80 {
+		next := kinds[text[i+1]]
+		if next&(isDigit|isUpper|isLower) == 0 {
+			break
+		}
+		last := kinds[text[i-1]]
+		switch text[i] {
+		case '-', '+':
+		case '.', '/':
+			if last&isDigit == 0 || next&isDigit == 0 {
+				goto done
+			}
+		case ' ':
+			if !bare || last&isDigit == 0 || next&isDigit == 0 {
+				goto done
+			}
+			if first < 0 {
+				first = i
+			}
+		default:
+			goto done
+		}
+		i++
+		for i < len(text) && kinds[text[i]]&(isDigit|isUpper|isLower) != 0 {
+			i++
+		}
+	}
+done:
+	if first < 0 {
+		first = i
+	}
+	return i, first
+}
+
+// maker recognises a token of a known maker by its prefix.
+func (f *finder) maker(text []byte, start int, ps []prefix, cl *class) int {
+	for k := range ps {
+		p := &ps[k]
+		rest := text[start:]
+		if len(rest) <= len(p.text) || string(rest[:len(p.text)]) != p.text {
+			continue
+		}
+		if start > 0 && (kinds[text[start-1]]&isToken != 0) {
+			// _AKIA…, -ghp_…: the middle of something else.
+			if text[start-1] != '-' && text[start-1] != '_' || len(p.text) < 4 {
+				continue
+			}
+		}
+		d := &Detectors[p.detector]
+		end := start + len(p.text)
+		for end < len(text) && (kinds[text[end]]&isToken != 0 || d.Extra != "" && bytes.IndexByte([]byte(d.Extra), text[end]) >= 0) && end-start < 4096 {
+			end++
+		}
+		for end > start && (text[end-1] == '.' || text[end-1] == '-' && end < len(text)) {
+			end-- // the end of a sentence
+		}
+		c := &f.c
+		c.cut(text[start:end])
+		c.whole, c.named, c.number, c.year = false, false, false, f.year
+		if !d.Shape.fits(c) || d.Check != nil && !d.Check(c) || !varied(c.text[len(p.text):]) || c.digits == 0 && c.upper == 0 {
+			continue
+		}
+		if p.text == "SK" && cl.flags&ident != 0 {
+			continue
+		}
+		f.add(p.detector, start, end, 0.98)
+		return end
+	}
+	return 0
+}
+
+// plus judges a telephone number that begins with +.
+func (f *finder) plus(text []byte, from, i int, cl *class) int {
+	start := i
+	i++
+	n := 0
+	end := i
+	for i < len(text) && n <= 16 {
+		c := text[i]
+		switch {
+		case kinds[c]&isDigit != 0:
+			n++
+			end = i + 1
+		case c == ' ' || c == '-' || c == '.' || c == '(' || c == ')' || c == '/':
+			if i+1 < len(text) && i-end > 1 {
+				n += 100
+			}
+		default:
+			goto done
+		}
+		i++
+	}
+done:
+	if n > 100 {
+		n -= 100
+	}
+	if start > from && (kinds[text[start-1]]&(isToken|isHigh) != 0 || text[start-1] == '=' && n < 10) || end < len(text) && kinds[text[end]]&(isUpper|isLower) != 0 || n < 8 || n > 15 {
+		return max(end, start+1)
+	}
+	c := &f.c
+	c.cut(text[start:end])
+	c.whole, c.named, c.number, c.year = false, false, false, f.year
+	if phone(c) && c.groups <= 6 && cl.flags&(public|version) == 0 && country(c.compact) {
+		f.add(rows.phone, start, end, 0.95)
+	}
+	return end
+}
+
+// country reports whether digits begin with a calling code (ITU-T E.164) and
+// are not too few for it.
+func country(d []byte) bool {
+	switch d[0] {
+	case '1':
+		return len(d) == 11 && d[1] >= '2'
+	case '7':
+		return len(d) == 11
+	case '0':
+		return false
+	}
+	switch num(d[:2]) {
+	case 20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98:
+		return true
+	}
+	switch num(d[:3]) / 10 {
+	case 21, 22, 23, 24, 25, 26, 29, 35, 37, 38, 42, 50, 59, 67, 68, 69, 80, 85, 87, 88, 96, 97, 99:
+		return true
+	}
+	return false
+}
+
+// piece judges text[start:end]: by the words before it, or, where it is the
+// whole value, by the rows that need no name.
+func (f *finder) piece(text []byte, from, start, end int, cl *class) bool {
+	c := &f.c
+	c.cut(text[start:end])
+	c.whole = start == from && end == len(text)
+	c.named, c.number, c.year = false, false, f.year
+	ctx, say := *cl, false
+	if !c.whole && c.compact != nil {
+		if ctx, say = f.before(text, from, start); say {
+			h := set{ctx.hints[0] & pieces[0], ctx.hints[1] & pieces[1]}
+			c.named = true
+			for w := range h {
+				for b := h[w]; b != 0; b &= b - 1 {
+					i := w<<6 + trailing(b)
+					if d := &Detectors[i]; d.Shape.fits(c) && d.Check(c) {
+						f.add(i, start, end, 0.9)
+						return true
+					}
+				}
+			}
+			c.named = false
+		} else if start == from {
+			ctx = *cl
+		} else {
+			ctx.flags = cl.flags &^ ident
+		}
+	}
+	if c.n >= len(alone) || c.compact == nil {
+		return false
+	}
+	if start > from && text[start-1] == '.' || end < len(text)-1 && text[end] == '.' && kinds[text[end+1]]&isToken != 0 {
+		return false
+	}
+	// Shapes that need no name, unless the name is that of something else.
+	flags := ctx.flags
+	for _, i := range alone[c.n] {
+		d := &Detectors[i]
+		if !d.Shape.fits(c) {
+			continue
+		}
+		if flags&(ident|public|version) != 0 && !secrets.has(i) && !cl.hints.has(i) && i != rows.iban {
+			if flags&(public|version) != 0 || d.Shape.AllDigits || weakAlone.has(i) || c.digits >= 9 || i == rows.eth {
+				continue
+			}
+		}
+		if weakAlone.has(i) && !cl.hints.has(i) {
+			if c.whole && !cl.blank && c.groups == 1 || !c.whole && !say && c.groups == 1 && !cl.blank {
+				continue
+			}
+			if c.upper > 0 && c.lower > 0 {
+				continue
+			}
+		}
+		if d.Check(c) {
+			f.add(i, start, end, 0.95)
+			return true
+		}
+	}
+	if c.groups == 4 && c.seps == dotSep && c.digits == c.n && c.n <= 12 {
+		return f.ipv4(text, from, start, end, cl, &ctx, say)
+	}
+	if c.n == 12 && c.groups == 6 && c.seps == dashSep && end-start == 17 && mac(text[start:end]) && flags&public == 0 {
+		f.add(rows.mac, start, end, 0.95)
+		return true
+	}
+	if c.n == 45 || c.groups == 2 || end < len(text) && text[end] == ':' {
+		return f.telegram(text, start, end)
+	}
+	return false
+}
+
+// ipv4 judges four numbers between dots: a version, a section or an object id
+// looks like an address.
+func (f *finder) ipv4(text []byte, from, start, end int, cl, ctx *class, say bool) bool {
+	c := &f.c
+	at := 0
+	var o [4]int
+	for i := range o {
+		n := int(c.lens[i])
+		if n > 3 || n > 1 && c.compact[at] == '0' {
+			return false
+		}
+		o[i] = num(c.compact[at : at+n])
+		at += n
+		if o[i] > 255 {
+			return false
+		}
+	}
+	if o[0] == 0 || o[0] == 127 || o[0] >= 224 || o == [4]int{169, 254, 169, 254} {
+		return false
+	}
+	if cl.flags&(version|public) != 0 || ctx.flags&(version) != 0 || start > from && (text[start-1] == '/' || text[start-1] == 'v' || text[start-1] == '-') {
+		return false
+	}
+	if end < len(text) && (text[end] == '/' && !subnet(text[end+1:]) || kinds[text[end]]&isToken != 0) {
+		return false
+	}
+	if c.whole && !cl.hints.has(rows.ip) && cl.flags&ident != 0 {
+		return false
+	}
+	small := o[0] < 30 && o[1] < 30 && o[2] < 30 && o[3] < 30 && o[0] != 10
+	if small && !cl.hints.has(rows.ip) && !ctx.hints.has(rows.ip) {
+		return false // 5.3.2.1 is more often a number of a section
+	}
+	f.add(rows.ip, start, end, 0.9)
+	return true
+}
+
+func subnet(b []byte) bool { return len(b) > 0 && kinds[b[0]]&isDigit != 0 }
+
+// telegram: an id, a colon, 35 characters that begin with AA.
+func (f *finder) telegram(text []byte, start, end int) bool {
+	if end-start < 8 || end-start > 10 || !digits(text[start:end]) || end+3 > len(text) || text[end] != ':' || text[end+1] != 'A' || text[end+2] != 'A' {
+		return false
+	}
+	stop := end + 1
+	for stop < len(text) && kinds[text[stop]]&isToken != 0 {
+		stop++
+	}
+	if n := stop - end - 1; n < 33 || n > 37 {
+		return false
+	}
+	f.add(rows.telegram, start, stop, 0.98)
+	return true
+}
+
+// before tells what the words before a piece say of it: they are its name.
+// say is false where there are none.
+func (f *finder) before(text []byte, from, start int) (class, bool) {
+	lead := text[from:start]
+	if len(lead) > 48 {
+		lead = lead[len(lead)-48:]
+		if i := bytes.IndexByte(lead, ' '); i >= 0 {
+			lead = lead[i:]
+		}
+	}
+	for len(lead) > 0 {
+		switch c := lead[len(lead)-1]; {
+		case c == ' ' || c == ':' || c == '=' || c == '#' || c == '"' || c == '\'' || c == '(' || c == '-' || c == '\n' || c == '\t':
+			lead = lead[:len(lead)-1]
+			continue
+		case c == ',' || c == '.' || c == ';' || c == '!' || c == '?' || c == '|' || c == ')' || c == '>' || c == '/' || c == '&':
+			return class{}, false
+		}
+		break
+	}
+	// A sentence begins after a full stop.
+	for i := len(lead) - 1; i >= 0; i-- {
+		if c := lead[i]; c == ',' || c == ';' || c == '!' || c == '?' || c == '|' || c == '\n' || c == '.' && i+1 < len(lead) && lead[i+1] == ' ' || c == '&' || c == '>' || c == '}' {
+			lead = lead[i+1:]
+			break
+		}
+	}
+	if len(lead) == 0 || kinds[lead[len(lead)-1]]&isDigit != 0 && len(lead) < 4 {
+		return class{}, false
+	}
+	w := &f.w
+	w.split(lead)
+	for w.n > 1 && fillers[string(w.word(w.n-1))] {
+		if p, ok := lookup(w.join(max(0, w.n-3), w.n), false); ok && !p.hints.empty() {
+			break
+		}
+		if p, ok := lookup(w.join(max(0, w.n-2), w.n), false); ok && !p.hints.empty() {
+			break
+		}
+		w.n--
+	}
+	n := w.n
+	if n == 0 {
+		return class{}, false
+	}
+	var c class
+	for i := max(0, n-maxPhrase); i < n; i++ {
+		if p, ok := lookup(w.join(i, n), i+1 == n); ok {
+			c.hints, c.flags = p.hints, p.flags
+			return c, true
+		}
+	}
+	for i := max(0, n-2); i < n; i++ {
+		c.flags |= wordFlags[string(w.word(i))]
+		if things[string(w.word(i))] {
+			c.flags |= ident
+		}
+	}
+	return c, true
+}
+
+var fillers = wordSet("is are was be to at the a an of my your his her their our for on in with as eq equals this that ist est es e sono war lautet vaut these below above following here now und et y see use new using")
+
+// saying finds what is said in a sentence: a password, an address.
+func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
+	word := text[start:i]
+	switch word[0] | 0x20 {
+	case 'p', 'c', 'k', 's', 'm', 'w', 'h', 'a', 't', 'd', 'i':
+	default:
+		return 0
+	}
+	var low [12]byte
+	for k, b := range word {
+		low[k] = b | 0x20
+	}
+	l := string(low[:len(word)])
+	switch {
+	case sayings[l]:
+		return f.saidPassword(text, i)
+	case (l == "to" || l == "is" || l == "at") && i+8 < len(text):
+		ctx := text[max(from, start-14):i]
+		if hasSuffixFold(ctx, "address is") || hasSuffixFold(ctx, "ship to") || hasSuffixFold(ctx, "deliver to") || hasSuffixFold(ctx, "lives at") || hasSuffixFold(ctx, "mail it to") || hasSuffixFold(ctx, "live at") || hasSuffixFold(ctx, "send it to") {
+			return f.saidAddress(text, i)
+		}
+	}
+	return 0
+}
+
+var sayings = wordsOf("password passwd pwd passphrase passwort kennwort contrasena senha wachtwoord haslo motdepasse mdp parola pass")
+
+func hasSuffixFold(b []byte, lower string) bool {
+	return len(b) >= len(lower) && equalFold(b[len(b)-len(lower):], lower) && (len(b) == len(lower) || kinds[b[len(b)-len(lower)-1]]&isToken == 0)
+}
+
+// saidPassword: "password is X", "pwd: X".
+func (f *finder) saidPassword(text []byte, i int) int {
+	j := i
+	sep := false
+	for j < len(text) && (text[j] == ' ' || text[j] == ':' || text[j] == '=') {
+		sep = sep || text[j] != ' '
+		j++
+	}
+	if !sep {
+		if j == i || !(hasPrefix(text[j:], "is ") || hasPrefix(text[j:], "is: ") || hasPrefix(text[j:], "ist ") || hasPrefix(text[j:], "est ") || hasPrefix(text[j:], "es ")) {
+			return 0
+		}
+		for j < len(text) && text[j] != ' ' {
+			j++
+		}
+		j++
+	}
+	end := j
+	for end < len(text) && text[end] > ' ' && text[end] != '"' {
+		end++
+	}
+	if end < len(text) || end > j {
+		for end > j && (text[end-1] == '.' || text[end-1] == ',' || text[end-1] == ';' || text[end-1] == ')') && end-j > 1 {
+			end--
+		}
+	}
+	c := &f.c
+	c.cut(text[j:end])
+	c.whole, c.named, c.number, c.year = false, true, false, f.year
+	if len(c.text) < 4 || !password(c) || !(sep || c.digits > 0 || c.seps&otherSep != 0 || c.upper > 0 && c.lower > 0 && kinds[c.text[0]]&isLower != 0 || c.upper > 1) {
+		return 0
+	}
+	if sep && c.digits == 0 && c.upper == 0 && c.seps == 0 && c.n == len(c.text) && len(c.text) < 8 && end < len(text)-2 && i-j > -3 {
+		return 0 // "password: must be set"
+	}
+	f.add(rows.password, j, end, 0.85)
+	return end
+}
+
+func hasPrefix(b []byte, p string) bool { return len(b) >= len(p) && string(b[:len(p)]) == p }
+
+// saidAddress: a number and words, up to the end of the sentence.
+func (f *finder) saidAddress(text []byte, i int) int {
+	for i < len(text) && (text[i] == ' ' || text[i] == ':') {
+		i++
+	}
+	end := i
+	for end < len(text) && end-i < 120 {
+		if b := text[end]; (b == '.' || b == ';' || b == '\n') && (end+1 == len(text) || text[end+1] <= ' ') || b == ' ' && end+2 < len(text) && text[end+1] == '-' && text[end+2] == ' ' {
+			break
+		}
+		end++
+	}
+	for end > i && (text[end-1] == ' ' || text[end-1] == ',') {
+		end--
+	}
+	c := &f.c
+	c.cut(text[i:end])
+	c.whole, c.named, c.number, c.year = false, true, false, f.year
+	if c.digits == 0 || c.n < 6 || !street(c) {
+		return 0
+	}
+	f.add(rows.street, i, end, 0.8)
+	return end
+}
