@@ -56,6 +56,8 @@ func (w *walk) other() capture.Counter {
 		return w.l2tp()
 	case capwap:
 		return w.capwap()
+	case ayiya:
+		return w.ayiya()
 	}
 	return capture.FramesIgnoredLink
 }
@@ -252,7 +254,7 @@ func (w *walk) udp() capture.Counter {
 		return goOn
 	}
 	// These answer from the port, the others go to it in both directions.
-	if k := portKind(src); k == teredo || k == capwap {
+	if k := portKind(src); k == teredo || k == capwap || k == ayiya {
 		w.next = k
 		return goOn
 	}
@@ -448,6 +450,16 @@ func (w *walk) teredo() capture.Counter {
 	}
 	w.next = ipv6
 	return goOn
+}
+
+// ayiya takes the head of AYIYA (draft-massar-v6ops-ayiya).
+func (w *walk) ayiya() capture.Counter {
+	const forward, next6 = 1, 41
+	if len(w.p) < 8 || w.p[2]&0xf != forward || w.p[3] != next6 {
+		return w.noTunnel()
+	}
+	identity, signature := 1<<(w.p[0]>>4), int(w.p[1]>>4)*4
+	return w.take(8+identity+signature, ipv6)
 }
 
 // noTunnel is the verdict on a datagram that only has the port of a tunnel.

@@ -110,6 +110,8 @@ var wrapped = func() map[string]*capture.Frame {
 	ip("Teredo back", 17, inUDP(3544, 5555, tcp6()))
 	udp("GRE in UDP", 4754, join(zero(2), u16(0x800), tcp4()))
 	udp("L2TP", 1701, join([]byte{0x4a, 2}, zero(8), u16(2), zero(2), []byte{0xff, 3}, u16(0x21), tcp4()))
+	udp("AYIYA", 5072, join([]byte{0x41, 0x52, 0x11, 41}, zero(4), zero(16), zero(20), tcp6()))
+	ip("AYIYA back", 17, inUDP(5072, 5555, join([]byte{0x41, 0x52, 0x11, 41}, zero(4), zero(16), zero(20), tcp6())))
 	cisco := join([]byte{1, 8}, wifi[2:])
 	udp("CAPWAP of Ethernet", 5247, join([]byte{0, 0x10, 0x02, 0}, zero(4), inner))
 	udp("CAPWAP of 802.11", 5247, join([]byte{0, 0x20, 0x03, 0x20}, zero(12), wifi))

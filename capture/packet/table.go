@@ -40,6 +40,7 @@ const (
 	teredo
 	l2tp
 	capwap
+	ayiya
 )
 
 // links are the link types that are decoded.
@@ -107,6 +108,7 @@ var ports = []struct {
 	{4754, gre}, // RFC 8086
 	{4789, vxlan},
 	{4790, vxlan},
+	{5072, ayiya},
 	{5247, capwap},
 	{6081, geneve},
 	{8472, vxlan}, // as Linux had it before there was a standard

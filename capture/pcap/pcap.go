@@ -32,8 +32,9 @@ type Options struct {
 	MaxWindow int
 	// FirstFrame is the number of the first frame. Default 1.
 	FirstFrame uint64
-	// Digest asks for the SHA-256 of every file. It costs about as much again as
-	// everything else here, in a goroutine of its own.
+	// Digest asks for the SHA-256 of every file. It runs beside the reading, but is
+	// by far the dearer of the two: 0.86 s of a core for 1.4 GB that are read in
+	// 0.07 s.
 	Digest bool
 	// Stdin is what the name "-" reads. Default os.Stdin.
 	Stdin io.Reader
