@@ -29,7 +29,7 @@ import (
 // concurrent use.
 type Store interface {
 	Reader
-	// Begin starts a run.
+	// Begin starts a run. A store in this process takes one at a time.
 	Begin(ctx context.Context) (Writer, error)
 	Close() error
 }
@@ -42,6 +42,8 @@ type Writer interface {
 	// Commit adds the conclusions, ends the run and makes it count. Without
 	// it nothing of the run will ever be seen.
 	Commit(ctx context.Context, s *analyze.Snapshot) error
+	// Close gives up a run that was not committed. It is needed either way.
+	Close() error
 }
 
 // Reader answers questions. What it is asked cannot change the store, and is

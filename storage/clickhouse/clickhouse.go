@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -44,8 +45,7 @@ type Options struct {
 
 	MaxTime   time.Duration // of a reader's query; 0: 60 s
 	MaxMemory uint64        // bytes of a reader's query; 0: 2 GiB
-	MaxRows   uint64        // of a reader's answer; 0: 1 million
-	BatchRows int           // calls in one insert; 0: 65,536
+	BatchRows int           // calls in one insert; 0: 32,768
 
 	// Log hears of changes of state; nil: nobody does.
 	Log *slog.Logger
@@ -64,6 +64,7 @@ type Store struct {
 	engine   *embedded.Engine // nil: a server
 	write    driver.Conn
 	read     driver.Conn
+	running  atomic.Bool // whether a run is under way; embedded stores only
 }
 
 // Open opens a store.
@@ -74,11 +75,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = 2 << 30
 	}
-	if o.MaxRows == 0 {
-		o.MaxRows = 1_000_000
-	}
 	if o.BatchRows == 0 {
-		o.BatchRows = 65_536
+		o.BatchRows = 32_768
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -205,7 +203,6 @@ func (s *Store) prepare(ctx context.Context, base *clickhouse.Options) error {
 		"readonly":           1,
 		"max_execution_time": int(max(s.options.MaxTime/time.Second, 1)),
 		"max_memory_usage":   s.options.MaxMemory,
-		"max_result_rows":    s.options.MaxRows,
 	}
 	reader.ReadTimeout = s.options.MaxTime + 30*time.Second
 
@@ -250,23 +247,25 @@ func (e *Error) Error() string { return e.Message }
 
 // Codes of ClickHouse that are told apart.
 const (
-	codeSyntax        = 62
-	codeUnknownTable  = 60
-	codeUnknownDB     = 81
-	codeTimeout       = 159
-	codeReadOnly      = 164
-	codeMemory        = 241
-	codeTooManyRows   = 396
-	codeAccess        = 497
-	codeAuth          = 516
-	codeUnknownColumn = 47
+	codeUnknownTable = 60
+	codeUnknownDB    = 81
+	codeTimeout      = 159
+	codeMemory       = 241
+	codeAccess       = 497
+	codeAuth         = 516
 )
 
-// wrap turns an exception into an [Error] of one line.
+// wrap turns an exception into an [Error] of one line, and says of other
+// errors where they come from.
 func wrap(err error) error {
 	var e *clickhouse.Exception
-	if !errors.As(err, &e) {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("reach the store: %w", context.DeadlineExceeded)
+	case !errors.As(err, &e):
+		return fmt.Errorf("reach the store: %w", err)
 	}
 	message := strings.Join(strings.Fields(strings.TrimPrefix(e.Message, "DB::Exception: ")), " ")
 	return &Error{Code: e.Code, Message: message}
@@ -279,7 +278,7 @@ func identifier(name string) string {
 // Wrong says whether the statement is at fault and not the store.
 func (e *Error) Wrong() bool {
 	switch e.Code {
-	case codeTimeout, codeMemory, codeTooManyRows, codeAccess, codeAuth, codeUnknownDB:
+	case codeTimeout, codeMemory, codeAccess, codeAuth, codeUnknownDB:
 		return false
 	}
 	return true

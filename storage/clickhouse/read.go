@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -14,17 +15,20 @@ func (s *Store) Query(ctx context.Context, sql string) (storage.Rows, error) {
 	if err := s.guard(ctx, sql); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	r, err := s.read.Query(ctx, sql)
 	if err != nil {
+		cancel()
 		return nil, wrap(err)
 	}
-	return &rows{rows: r}, nil
+	return &rows{rows: r, cancel: cancel}, nil
 }
 
 // rows are an answer; see [storage.Rows].
 type rows struct {
-	rows driver.Rows
-	dest []any // pointers to scan into, made for the first row
+	rows   driver.Rows
+	cancel context.CancelFunc
+	dest   []any // pointers to scan into, made for the first row
 }
 
 func (r *rows) Columns() []storage.Header {
@@ -36,9 +40,17 @@ func (r *rows) Columns() []storage.Header {
 	return out
 }
 
-func (r *rows) Next() bool   { return r.rows.Next() }
-func (r *rows) Err() error   { return wrap(r.rows.Err()) }
-func (r *rows) Close() error { return wrap(r.rows.Close()) }
+func (r *rows) Next() bool { return r.rows.Next() }
+func (r *rows) Err() error { return wrap(r.rows.Err()) }
+
+// Close ends the query, also where it still has rows to give.
+func (r *rows) Close() error {
+	r.cancel()
+	if err := r.rows.Close(); !errors.Is(err, context.Canceled) {
+		return wrap(err)
+	}
+	return nil
+}
 
 func (r *rows) Values() ([]any, error) {
 	if r.dest == nil {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
 	"plainsight/analyze"
 	"plainsight/storage"
 )
@@ -18,13 +16,27 @@ type writer struct {
 	store   *Store
 	stamp   storage.Stamp
 	pending []analyze.Call
-	done    bool
+	ended   bool // committed, or failed to
+	closed  bool
 }
 
+// ErrRunning says that another run is under way.
+var ErrRunning = errors.New("another reading is being kept in this store")
+
 // Begin starts a run. An embedded store takes one at a time.
-func (s *Store) Begin(ctx context.Context) (storage.Writer, error) {
-	if err := s.sweep(ctx); err != nil {
-		return nil, err
+func (s *Store) Begin(ctx context.Context) (w storage.Writer, err error) {
+	if s.engine != nil {
+		if !s.running.CompareAndSwap(false, true) {
+			return nil, ErrRunning
+		}
+		defer func() {
+			if err != nil {
+				s.running.Store(false)
+			}
+		}()
+		if err := s.sweep(ctx); err != nil {
+			return nil, err
+		}
 	}
 	// Numbers of runs grow, also where the clock went back: of two rows with
 	// the same key the later run's stays.
@@ -39,9 +51,6 @@ func (s *Store) Begin(ctx context.Context) (storage.Writer, error) {
 // sweep deletes what runs left that did not end. Only an embedded store knows
 // that none of them is still under way: its lock is ours.
 func (s *Store) sweep(ctx context.Context) error {
-	if s.engine == nil {
-		return nil
-	}
 	for _, t := range storage.Tables {
 		if t.Name == storage.SourceTable.Name {
 			continue
@@ -70,7 +79,7 @@ var errEnded = errors.New("the run has ended")
 
 // Calls adds calls and inserts a batch when there is one.
 func (w *writer) Calls(ctx context.Context, calls []analyze.Call) error {
-	if w.done {
+	if w.ended || w.closed {
 		return errEnded
 	}
 	for len(calls) > 0 {
@@ -98,13 +107,13 @@ func (w *writer) flush(ctx context.Context) error {
 
 // Commit adds the conclusions and makes the run count.
 func (w *writer) Commit(ctx context.Context, s *analyze.Snapshot) error {
-	if w.done {
+	if w.ended || w.closed {
 		return errEnded
 	}
 	if err := w.flush(ctx); err != nil {
 		return err
 	}
-	w.done = true
+	w.ended = true
 	batches := storage.Batches(s, time.Now())
 	for _, b := range batches {
 		if err := w.insert(ctx, b); err != nil {
@@ -112,6 +121,16 @@ func (w *writer) Commit(ctx context.Context, s *analyze.Snapshot) error {
 		}
 	}
 	return w.replace(ctx, batches[len(batches)-1].Rows.([]storage.SourceRow)[0].Source)
+}
+
+// Close ends the run. What was not committed is deleted when the next one
+// begins.
+func (w *writer) Close() error {
+	if !w.closed {
+		w.closed, w.pending = true, nil
+		w.store.running.Store(false)
+	}
+	return nil
 }
 
 // replace deletes the earlier runs of a source. They do not count any more:
@@ -154,7 +173,7 @@ func (w *writer) insert(ctx context.Context, b storage.Batch) error {
 	for i, c := range b.Table.Columns {
 		names[i] = column(c.Name)
 	}
-	batch, err := w.store.write.PrepareBatch(ctx, "INSERT INTO "+b.Table.Name+" ("+strings.Join(names, ", ")+")", driver.WithCloseOnFlush())
+	batch, err := w.store.write.PrepareBatch(ctx, "INSERT INTO "+b.Table.Name+" ("+strings.Join(names, ", ")+")")
 	if err != nil {
 		return fmt.Errorf("insert into %s: %w", b.Table.Name, wrap(err))
 	}

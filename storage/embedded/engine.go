@@ -58,7 +58,11 @@ func Open(path string, o Options) (*Engine, error) {
 		e.users++
 		return e, nil
 	}
-	// The directory first: without a store the library is not needed.
+	if o.Create { // no store is made where there is no engine for it
+		if err := provide(o); err != nil {
+			return nil, err
+		}
+	}
 	lock, err := claim(path, o.Create)
 	if err != nil {
 		return nil, err
@@ -73,20 +77,24 @@ func Open(path string, o Options) (*Engine, error) {
 	return e, nil
 }
 
+// provide loads the library, once.
+func provide(o Options) (err error) {
+	if process.lib != nil {
+		return nil
+	}
+	library := o.Library
+	if library == "" {
+		if library, err = Locate(); err != nil {
+			return err
+		}
+	}
+	process.lib, err = load(library)
+	return err
+}
+
 func start(path string, o Options) (*Engine, error) {
-	if process.lib == nil {
-		library := o.Library
-		if library == "" {
-			var err error
-			if library, err = Locate(); err != nil {
-				return nil, err
-			}
-		}
-		lib, err := load(library)
-		if err != nil {
-			return nil, err
-		}
-		process.lib = lib
+	if err := provide(o); err != nil {
+		return nil, err
 	}
 	e := &Engine{path: path, lib: process.lib, sessions: map[net.Conn]struct{}{}}
 	conn, err := e.connect()
@@ -138,19 +146,28 @@ func (e *Engine) Serve(ctx context.Context, l net.Listener, password string) err
 			}
 			return fmt.Errorf("serve a store: %w", err)
 		}
-		if err := e.attend(conn, password); err != nil {
-			return err
+		if err := e.attend(conn, password); errors.Is(err, net.ErrClosed) {
+			return nil
 		}
 	}
 }
+
+// maxSessions are open at once.
+const maxSessions = 256
+
+var errSessions = errors.New("too many sessions of the store are open")
 
 // attend serves a client in the background.
 func (e *Engine) attend(conn net.Conn, password string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
+	switch {
+	case e.closed:
 		conn.Close()
 		return net.ErrClosed
+	case len(e.sessions) >= maxSessions:
+		conn.Close()
+		return errSessions
 	}
 	e.sessions[conn] = struct{}{}
 	s := &session{engine: e, net: conn, password: password, tag: "plainsight-" + strconv.FormatUint(e.tags.Add(1), 10)}
