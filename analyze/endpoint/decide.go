@@ -13,9 +13,13 @@ type group[R any] struct {
 	name    string // literal, or pattern of a parameter
 	param   bool
 	n       uint64
+	raws    int // nodes of the tree that it is made of
 	own     uint64
+	able    uint64
+	self    uint64
 	echoed  bool // an id of some answer is spelled so
 	classes [nClasses]uint64
+	src     any
 	kids    map[string]*group[R] // by name; parameters by pattern
 	leaves  map[string]*merged[R]
 	members []member // literals that became this parameter
@@ -43,7 +47,7 @@ type decider[R Record[R]] struct {
 
 // load copies the tree, without records.
 func (d *decider[R]) load(n *node[R]) *group[R] {
-	g := &group[R]{name: n.name, param: n.param, n: n.n, own: n.own, kids: map[string]*group[R]{}, leaves: map[string]*merged[R]{}}
+	g := &group[R]{src: n, raws: 1, name: n.name, param: n.param, n: n.n, own: n.own, able: n.able, self: n.self, kids: map[string]*group[R]{}, leaves: map[string]*merged[R]{}}
 	for c, k := range n.classes {
 		g.classes[c] = uint64(k)
 	}
@@ -100,7 +104,10 @@ func (d *decider[R]) pages() {
 // join merges b into a; b is given up.
 func (d *decider[R]) join(a, b *group[R]) {
 	a.n += b.n
+	a.raws += b.raws
 	a.own += b.own
+	a.able += b.able
+	a.self += b.self
 	a.echoed = a.echoed || b.echoed
 	for c := range b.classes {
 		a.classes[c] += b.classes[c]
@@ -129,12 +136,35 @@ func (d *decider[R]) join(a, b *group[R]) {
 	}
 }
 
-// decide decides the children of g, the deepest first. above is the literal
-// that leads to g, "" below a parameter; depth counts segments.
+// decide decides the children of g, the deepest first; depth counts segments.
+// Its own depth is that of paths.
 func (d *decider[R]) decide(g *group[R], depth int) {
 	for _, name := range slices.Sorted(maps.Keys(g.kids)) {
 		d.decide(g.kids[name], depth+1)
 	}
+	literals := g.literals()
+	var found []*group[R]
+	for i, v := range d.weigh(g, literals, depth) {
+		if v >= d.bar {
+			found = append(found, literals[i])
+		}
+	}
+	pattern := g.pattern(found)
+	for _, k := range found {
+		d.absorb(g, k, pattern)
+	}
+	if len(found) == 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.kids)) {
+		if k := g.kids[name]; k.param {
+			d.decide(k, depth+1) // what lies below now has the evidence of all
+		}
+	}
+}
+
+// literals are the literal children, the commonest first.
+func (g *group[R]) literals() []*group[R] {
 	var literals []*group[R]
 	for _, k := range g.kids {
 		if !k.param {
@@ -144,138 +174,244 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 	slices.SortFunc(literals, func(a, b *group[R]) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name))
 	})
-	changed := d.cluster(g, literals, depth)
-	if changed {
-		for _, name := range slices.Sorted(maps.Keys(g.kids)) {
-			if k := g.kids[name]; k.param {
-				d.decide(k, depth+1) // what lies below now has the evidence of all
-			}
-		}
-	}
+	return literals
 }
 
-// cluster makes parameters of sibling literals that look like values.
-func (d *decider[R]) cluster(g *group[R], literals []*group[R], depth int) (changed bool) {
-	type cluster struct {
-		all   []*group[R]
-		prior float64
-		like  float64 // sum over members of how well they joined
+// pattern is that of the parameter that some literals below g become: files of
+// one kind keep their extension.
+func (g *group[R]) pattern(literals []*group[R]) string {
+	if g.kids["{}"] != nil || len(literals) == 0 {
+		return "{}"
 	}
-	var clusters []*cluster
+	_, first := extension([]byte(literals[0].name))
+	if first == nil {
+		return "{}"
+	}
+	pattern := "{}" + string(first)
 	for _, k := range literals {
-		prior := d.prior(g, k, depth)
-		if prior <= never {
-			continue
-		}
-		var best *cluster
-		bestLike := 0.0
-		for _, c := range clusters {
-			like := 0.0
-			m := min(len(c.all), 6)
-			for _, o := range c.all[:m] {
-				like += d.alike(o, k, 0)
-			}
-			if like /= float64(m); like > joinBar && (best == nil || like > bestLike) {
-				best, bestLike = c, like
-			}
-		}
-		if best == nil {
-			best = &cluster{}
-			clusters = append(clusters, best)
-		} else {
-			best.like += bestLike
-		}
-		best.all = append(best.all, k)
-		best.prior += prior
-	}
-	param := g.kids["{}"]
-	for _, c := range clusters {
-		size := float64(len(c.all))
-		score := c.prior / size
-		if size > 1 {
-			score += c.like/(size-1)*likeWeight + math.Log2(size)*sizeWeight
-		}
-		if param != nil {
-			score += siblingParam + d.alike(param, c.all[0], 0)*likeWeight
-		}
-		if score < d.bar {
-			continue
-		}
-		changed = true
-		for _, k := range c.all {
-			delete(g.kids, k.name)
-			if param == nil {
-				param = &group[R]{name: "{}", param: true, kids: map[string]*group[R]{}, leaves: map[string]*merged[R]{}}
-				g.kids["{}"] = param
-			}
-			d.join(param, k)
+		if !strings.HasSuffix(k.name, pattern[2:]) {
+			return "{}"
 		}
 	}
-	return changed
+	if len(literals) < 3 && g.kids[pattern] == nil {
+		return "{}"
+	}
+	return pattern
 }
 
-// Weights of the evidence, in log-odds; chosen on traffic of a dozen APIs.
+// absorb makes the literal k below g a value of the parameter there.
+func (d *decider[R]) absorb(g, k *group[R], pattern string) {
+	delete(g.kids, k.name)
+	param := g.kids[pattern]
+	if param == nil {
+		param = &group[R]{name: pattern, param: true, kids: map[string]*group[R]{}, leaves: map[string]*merged[R]{}}
+		g.kids[pattern] = param
+	}
+	d.join(param, k)
+}
+
+// weigh returns for each literal below g the log-odds that it is a value.
+func (d *decider[R]) weigh(g *group[R], literals []*group[R], depth int) []float64 {
+	odds := make([]float64, len(literals))
+	for i, k := range literals {
+		if fixed(k.name, depth) {
+			odds[i] = never
+			continue
+		}
+		f := d.features(g, literals, k, depth)
+		for j, w := range weights {
+			odds[i] += w.weight * f[j]
+		}
+	}
+	return odds
+}
+
+const never = -50.0
+
+// bars are those that values pass in turn: the surest first, whose evidence
+// then helps with the others.
+var bars = []float64{4, 2, 1, 0}
+
+// fixed reports whether a segment is a name whatever else speaks.
+func fixed(name string, depth int) bool {
+	if name == "" || name[0] == '@' || name[0] == '_' || words[strings.ToLower(name)] {
+		return true
+	}
+	return len(name) > 1 && name[0]|0x20 == 'v' && depth <= 3 && '0' <= name[1] && name[1] <= '9' && strings.Trim(name[1:], "0123456789.alphbet") == ""
+}
+
+// Features of a literal among its siblings; see weights.
 const (
-	never        = -50.0
-	joinBar      = 0.3
-	likeWeight   = 1.0
-	sizeWeight   = 0.8
-	siblingParam = 0.5
-	firstBar     = 3.0
-	lastBar      = 1.0
+	fOne = iota
+	fRoot
+	fBelowParam
+	fBelowPlural
+	fOwn
+	fSelf
+	fNotSelf
+	fEchoed
+	fParam
+	fParamLike
+	fParamBelow
+	fParamShared
+	fParamMany
+	fMany
+	fTop
+	fTopBelow
+	fShared
+	fGoodBelow
+	fCountBelow
+	fGood
+	fGoodShare
+	fSiblings
+	fParamKid
+	fLiteralKid
+	fPlural
+	fDigits
+	fHyphen
+	fUnder
+	fFile
+	fDot
+	fMixed
+	fUpper
+	fCount
+	fLeaf
+	fSpread
+	fRare
+	nFeatures
 )
 
-// prior is the evidence of a literal's own that it is a value.
-func (d *decider[R]) prior(g, k *group[R], depth int) float64 {
-	name := k.name
-	if name == "" || name[0] == '@' || name[0] == '_' || words[strings.ToLower(name)] {
-		return never
-	}
-	if len(name) > 1 && (name[0] == 'v' || name[0] == 'V') && strings.Trim(name[1:], "0123456789.alphbet") == "" && depth <= 3 && name[1] <= '9' {
-		return never
-	}
-	e := 0.0
-	digits, upper, lower := count([]byte(name))
-	switch {
-	case digits > 0 && versioned([]byte(name), depth):
-		e -= 1
-	case digits > 0:
-		e += 1.5
-	}
-	if strings.Contains(name, "-") {
-		e += 0.3
-	}
-	if strings.Contains(name, ".") {
-		e -= 0.5
-	}
-	if upper > 0 && lower > 0 && digits == 0 {
-		e -= 0.5
-	}
-	if k.n > 0 {
-		e += 4 * float64(k.own) / float64(k.n)
-	}
-	if k.echoed {
-		e += 1.5
-	}
-	switch {
-	case depth == 0:
-		e -= 2
-	case g.param:
-		e -= 2
-	case plural(g.name):
-		e += 1.2
-	default:
-		e -= 0.5
-	}
-	if plural(name) && len(k.kids) > 0 {
-		for _, kk := range k.kids {
-			if kk.param {
-				e -= 1.5 // a collection
-				break
-			}
+func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], depth int) (f [nFeatures]float64) {
+	yes := func(i int, b bool) {
+		if b {
+			f[i] = 1
 		}
 	}
-	return e
+	f[fOne] = 1
+	yes(fRoot, depth == 0)
+	yes(fBelowParam, g.param)
+	yes(fBelowPlural, !g.param && plural(g.name))
+	f[fOwn] = float64(k.own) / float64(max(k.n, 1))
+	if k.able > 0 {
+		self := float64(k.self) / float64(k.able)
+		sure := 1 - math.Pow(0.5, math.Log2(float64(k.able)+1))
+		f[fSelf], f[fNotSelf] = self*sure, (1-self)*sure
+	}
+	yes(fEchoed, k.echoed)
+	if p := g.kids["{}"]; p != nil {
+		f[fParam] = 1
+		like := d.alike(p, k)
+		f[fParamLike], f[fParamBelow] = like.own, like.below
+		f[fParamShared] = math.Log2(float64(like.shared) + 1)
+		f[fParamMany] = many(like.shared)
+	}
+	var likes []likeness
+	good := 0
+	for _, o := range literals {
+		if o == k || len(likes) >= 60 {
+			continue
+		}
+		like := d.alike(o, k)
+		likes = append(likes, like)
+		if like.all > 0.5 {
+			good++
+		}
+	}
+	slices.SortFunc(likes, func(a, b likeness) int { return cmp.Compare(b.all, a.all) })
+	top := min(5, len(likes))
+	for _, l := range likes[:top] {
+		f[fTop] += l.own / float64(top)
+	}
+	slices.SortFunc(likes, func(a, b likeness) int { return cmp.Compare(b.below, a.below) })
+	below := 0
+	for i, l := range likes {
+		if i < top {
+			f[fTopBelow] += l.below / float64(top)
+			f[fShared] += math.Log2(float64(l.shared)+1) / float64(top)
+			f[fMany] += many(l.shared) / float64(top)
+		}
+		if l.below > 1 {
+			below++
+		}
+	}
+	f[fGoodBelow] = math.Log2(float64(below) + 1)
+	f[fCountBelow] = math.Log2(float64(k.n)+1) * max(0, f[fTopBelow]) / 4
+	f[fGood] = math.Log2(float64(good) + 1)
+	f[fSiblings] = math.Log2(float64(len(likes)) + 1)
+	if len(likes) > 0 {
+		f[fGoodShare] = f[fGood] / f[fSiblings]
+	}
+	for _, kk := range k.kids {
+		if kk.param {
+			f[fParamKid] = 1
+		} else {
+			f[fLiteralKid] = 1
+		}
+	}
+	yes(fPlural, plural(k.name))
+	digits, upper, lower := count([]byte(k.name))
+	yes(fDigits, digits > 0)
+	yes(fHyphen, strings.Contains(k.name, "-"))
+	yes(fUnder, strings.Contains(k.name, "_"))
+	_, file := extension([]byte(k.name))
+	yes(fFile, file != nil)
+	yes(fDot, file == nil && strings.Contains(k.name, "."))
+	yes(fMixed, upper > 0 && lower > 0)
+	yes(fUpper, upper > 0 && lower == 0)
+	f[fCount] = math.Log2(float64(k.n) + 1)
+	yes(fLeaf, len(k.leaves) > 0)
+	// A name is met below several values of a parameter above, a value below one.
+	if chances := min(uint64(g.raws), k.n); chances > 1 {
+		spread := float64(k.raws-1) / float64(chances-1)
+		sure := 1 - 1/float64(chances)
+		f[fSpread] = spread * sure
+		f[fRare] = (1 - spread) * sure
+	}
+	return f
+}
+
+// weights are log-odds of a literal being a value, fitted by logistic
+// regression over the literals of a dozen APIs.
+var weights = [nFeatures]struct {
+	name   string
+	weight float64
+}{
+	fOne:         {"one", -0.63},
+	fRoot:        {"root", -0.54},
+	fBelowParam:  {"belowParam", -2.25},
+	fBelowPlural: {"belowPlural", 0.77},
+	fOwn:         {"own", -0.32},
+	fSelf:        {"self", 8.01},
+	fNotSelf:     {"notSelf", 0.30},
+	fEchoed:      {"echoed", 1.59},
+	fParam:       {"param", 2.46},
+	fParamLike:   {"paramLike", 0.90},
+	fParamBelow:  {"paramBelow", 0.05},
+	fParamShared: {"paramShared", 0.17},
+	fParamMany:   {"paramMany", 0.69},
+	fMany:        {"many", 1.10},
+	fShared:      {"shared", 0.60},
+	fGoodBelow:   {"goodBelow", 0.18},
+	fCountBelow:  {"countBelow", 0.14},
+	fTopBelow:    {"topBelow", 0.36},
+	fTop:         {"top", -0.13},
+	fGood:        {"good", 0.51},
+	fGoodShare:   {"goodShare", 1.00},
+	fSiblings:    {"siblings", -0.17},
+	fParamKid:    {"paramKid", 1.00},
+	fLiteralKid:  {"literalKid", 0.18},
+	fPlural:      {"plural", -2.95},
+	fDigits:      {"digits", 1.96},
+	fHyphen:      {"hyphen", 1.39},
+	fUnder:       {"under", 1.17},
+	fFile:        {"file", 4.68},
+	fDot:         {"dot", 0.43},
+	fMixed:       {"mixed", -3.13},
+	fUpper:       {"upper", 4.02},
+	fCount:       {"count", -0.61},
+	fLeaf:        {"leaf", -1.19},
+	fSpread:      {"spread", -3.08},
+	fRare:        {"rare", -4.30},
 }
 
 // plural reports whether a word looks like the name of a collection.
@@ -295,60 +431,124 @@ func set(words ...string) map[string]bool {
 	return m
 }
 
-// alike is the evidence that two siblings are two values of one parameter.
-func (d *decider[R]) alike(a, b *group[R], depth int) float64 {
-	e := 0.0
+// alike is the evidence that two siblings are two values of one parameter, from
+// -4 to 4.
+func (d *decider[R]) alike(a, b *group[R]) likeness {
+	var own, below balance
+	d.leaves(&own, a, b, 1)
+	d.kids(&below, a, b, 1, 0)
+	all := balance{own.pro + below.pro, own.con + below.con}
+	return likeness{all.value(), own.value(), below.value(), a.shared(b)}
+}
+
+// likeness is the evidence of the messages of two siblings, of what is below
+// them, and of both.
+type likeness struct {
+	all, own, below float64
+	shared          int // literal children
+}
+
+// shared is the number of literal children that two groups have in common, at
+// once or below a parameter.
+func (g *group[R]) shared(o *group[R]) (n int) {
+	for name, k := range g.kids {
+		switch other := o.kids[name]; {
+		case other == nil:
+		case k.param:
+			n += k.shared(other)
+		default:
+			n++
+		}
+	}
+	return n + g.aligned(o) + o.aligned(g)
+}
+
+// aligned is shared between a parameter of g and the literals of o that have no
+// namesake in g.
+func (g *group[R]) aligned(o *group[R]) (n int) {
+	param := g.kids["{}"]
+	if param == nil || o.kids["{}"] != nil {
+		return 0
+	}
+	for name, k := range o.kids {
+		if g.kids[name] == nil {
+			n = max(n, param.shared(k))
+		}
+	}
+	return n
+}
+
+// many is how far shared children go beyond chance.
+func many(shared int) float64 { return float64(max(0, min(shared, 12)-2)) / 2 }
+
+// balance weighs what speaks for and against.
+type balance struct{ pro, con float64 }
+
+func (e balance) value() float64 { return 4 * (e.pro - e.con) / (e.pro + e.con + 1) }
+
+// compare adds the evidence of two groups at the same place. weight falls with
+// depth.
+func (d *decider[R]) compare(e *balance, a, b *group[R], weight float64, depth int) {
+	d.leaves(e, a, b, weight)
+	d.kids(e, a, b, weight, depth)
+}
+
+func (d *decider[R]) leaves(e *balance, a, b *group[R], weight float64) {
 	for _, method := range slices.Sorted(maps.Keys(a.leaves)) {
-		x := a.leaves[method]
-		y := b.leaves[method]
+		x, y := a.leaves[method], b.leaves[method]
 		if y == nil {
-			e -= missing(x.n, a.n, b.n)
+			e.con += weight * missing(x.n, a.n, b.n)
 			continue
 		}
-		like, weight := x.rec.Like(y.rec)
-		if weight == 0 {
-			e += 0.2
-			continue
-		}
-		sure := 1 - math.Exp(-weight/2)
-		e += (like - 0.65) * 6 * sure
+		like, much := x.rec.Like(y.rec)
+		much = weight * min(much, 6) / 2
+		e.pro += like * much
+		e.con += 2 * (1 - like) * much
+		e.pro += weight * 0.2
 	}
 	for _, method := range slices.Sorted(maps.Keys(b.leaves)) {
 		if a.leaves[method] == nil {
-			e -= missing(b.leaves[method].n, b.n, a.n)
+			e.con += weight * missing(b.leaves[method].n, b.n, a.n)
 		}
 	}
+}
+
+func (d *decider[R]) kids(e *balance, a, b *group[R], weight float64, depth int) {
 	if depth > 6 {
-		return e
+		return
 	}
-	shared := 0.0
+	pa, pb := a.kids["{}"], b.kids["{}"]
 	for _, name := range slices.Sorted(maps.Keys(a.kids)) {
 		x, y := a.kids[name], b.kids[name]
-		if y == nil {
-			if !x.param {
-				e -= missing(x.n, a.n, b.n) / 2
-			}
-			continue
-		}
-		s := d.alike(x, y, depth+1)
-		if x.param {
-			shared += 0.5 + s/2
-		} else {
-			shared += 1 + s/2
+		switch {
+		case y == nil && !x.param && pb != nil && pa == nil && x.shared(pb) > 1:
+			d.compare(e, x, pb, weight/2, depth+1)
+		case y == nil && !x.param:
+			e.con += weight / 2 * missing(x.n, a.n, b.n)
+		case y == nil:
+		case x.param:
+			e.pro += weight / 2
+			d.compare(e, x, y, weight/2, depth+1)
+		default:
+			e.pro += weight
+			d.compare(e, x, y, weight/2, depth+1)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.kids)) {
-		if a.kids[name] == nil && !b.kids[name].param {
-			e -= missing(b.kids[name].n, b.n, a.n) / 2
+		if y := b.kids[name]; a.kids[name] == nil && !y.param {
+			if pa != nil && pb == nil && y.shared(pa) > 1 {
+				d.compare(e, pa, y, weight/2, depth+1)
+				continue
+			}
+			e.con += weight / 2 * missing(y.n, b.n, a.n)
 		}
 	}
-	e += max(-4, min(4, shared))
-	return max(-6, min(6, e))
 }
 
-// missing is the evidence against two siblings being alike when one, seen of
-// times, had something n times and the other, seen other times, never.
+// missing is the chance that a sibling, seen other times, would by now have
+// shown what the first, seen of times, had n times, were they alike. Traffic
+// is uneven, so it counts for less than a fair draw.
 func missing(n, of, other uint64) float64 {
 	p := float64(n) / (float64(of) + 1)
-	return min(2, -0.5*float64(other)*math.Log(1-p))
+	return 1 - math.Pow(1-p, math.Pow(float64(other), 0.7))
 }

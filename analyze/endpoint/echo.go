@@ -17,15 +17,36 @@ func digest(b []byte) uint64 {
 // back as an id is a value, and so is one that other answers call an id. It
 // never keeps the value. Keys that are no ids' cost little.
 func (t *Tree[R]) Echo(key, value []byte) {
-	if len(value) == 0 || len(value) > 64 || !idKey(key) {
+	if len(value) == 0 || len(value) > 64 {
+		return
+	}
+	last := len(t.path) - 1
+	if !idKey(key) {
+		// /orders/status/paid answers orders whose status is paid.
+		for i := range last {
+			if n := t.path[i]; n.name == string(key) && !t.path[i+1].told && t.path[i+1].now == digest(value) {
+				t.path[i+1].told = true
+				t.path[i+1].own++
+			}
+		}
 		return
 	}
 	h := digest(value)
 	t.values.add(h)
-	for _, n := range t.path {
+	if last < 0 {
+		return
+	}
+	if !t.able {
+		t.able = true
+		t.path[last].able++
+	}
+	for i, n := range t.path {
 		if n.now == h && !n.told {
 			n.told = true
 			n.own++
+			if i == last {
+				n.self++
+			}
 		}
 	}
 }

@@ -45,6 +45,14 @@ func spell(to, s []byte) ([]byte, class) {
 	if len(s) == 0 || s[0] == '_' || s[0] == '@' && bytes.IndexByte(s[1:], '@') < 0 && bytes.IndexByte(s, '.') < 0 {
 		return append(to, s...), word
 	}
+	if stem, tail := extension(s); tail != nil && bytes.IndexByte(stem, '@') < 0 {
+		if c := classify(stem); c != word && c != text && c != address {
+			return append(append(to, "{}"...), tail...), c
+		}
+		if stem[0] != '.' && classify(stem) == word {
+			return append(to, s...), word
+		}
+	}
 	if c := classify(s); c != word {
 		return append(to, "{}"...), c
 	}
@@ -59,26 +67,28 @@ func spell(to, s []byte) ([]byte, class) {
 			return append(append(to, s[:open]...), "({})"...), c
 		}
 	}
-	// id.json, id:verb
-	for i := len(s) - 1; i > 0; i-- {
-		c := s[i]
-		if c != '.' && c != ':' {
-			if i < len(s)-24 {
-				break
-			}
-			continue
-		}
-		tail := s[i+1:]
-		if len(tail) == 0 || !letters(tail) || c == '.' && len(tail) > 5 {
-			break
-		}
+	// id:verb
+	if i := bytes.LastIndexByte(s, ':'); i > 0 && letters(s[i+1:]) {
 		if k := classify(s[:i]); k != word {
 			return append(append(to, "{}"...), s[i:]...), k
 		}
-		break
 	}
 	return append(to, s...), word
 }
+
+// extension splits the extension of a file, with its dot, from a segment.
+func extension(s []byte) (stem, tail []byte) {
+	i := bytes.LastIndexByte(s, '.')
+	if i < 1 || len(s)-i < 3 || len(s)-i > 6 || !extensions[string(s[i+1:])] {
+		return s, nil
+	}
+	return s[:i], s[i:]
+}
+
+// extensions are those of the files and representations that APIs serve.
+var extensions = set("json", "xml", "csv", "tsv", "yaml", "yml", "txt", "html", "htm", "pdf", "png", "jpg", "jpeg", "gif", "svg", "webp", "ico",
+	"js", "ts", "css", "md", "go", "py", "rb", "sh", "sql", "java", "php", "zip", "gz", "tar", "xlsx", "xls", "docx", "doc", "pptx",
+	"mp3", "mp4", "wav", "webm", "avi", "mov", "log", "bin", "ics", "rss", "atom", "jsonl", "proto", "toml", "conf", "bak")
 
 func letters(s []byte) bool {
 	for _, c := range s {
@@ -174,8 +184,10 @@ func classify(s []byte) class {
 	case digits == n-1 && s[0] == '+':
 		return token
 	}
-	if i := bytes.IndexByte(s, ':'); i > 2 && i < 8 && hexes >= 32 { // sha256:…
-		return token
+	if i := bytes.IndexByte(s, ':'); i > 0 && digits > 0 { // sha256:…, redis:7-alpine
+		if d, _, _ := count(s[i:]); d > 0 {
+			return token
+		}
 	}
 	body := s
 	if i := bytes.IndexByte(s, '_'); i >= 1 && i <= 12 && n-i > 6 && letters(s[:i]) {
@@ -197,8 +209,52 @@ func classify(s []byte) class {
 		return token
 	case marks == 0 && n >= 14 && digits >= 3 && changes >= 3:
 		return token
+	case n >= 8 && upper >= 3 && lower >= 2 && marks == 0 && (unspeakable(s) || jumbled(s)):
+		return token
 	}
 	return word
+}
+
+// jumbled reports whether capitals are strewn over a segment as they are in no
+// run of camelCase words: four words or more, of three letters or less each.
+func jumbled(s []byte) bool {
+	words, letters := 0, 0
+	for i, c := range s {
+		up := 'A' <= c && c <= 'Z'
+		if !up && (c < 'a' || c > 'z') {
+			continue
+		}
+		letters++
+		before, after := byte('A'), byte('A')
+		if i > 0 {
+			before = s[i-1]
+		}
+		if i+1 < len(s) {
+			after = s[i+1]
+		}
+		if i == 0 || before < 'A' || up && (before >= 'a' || after >= 'a') {
+			words++
+		}
+	}
+	return words >= 4 && letters*10 <= words*32
+}
+
+// unspeakable reports whether six consonants or more stand in a row.
+func unspeakable(s []byte) bool {
+	run := 0
+	for _, c := range s {
+		switch c | 0x20 {
+		case 'a', 'e', 'i', 'o', 'u':
+			run = 0
+		default:
+			if c|0x20 < 'a' || c|0x20 > 'z' {
+				run = 0
+			} else if run++; run >= 6 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func addressOr(s []byte) class {

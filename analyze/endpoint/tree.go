@@ -61,6 +61,7 @@ type Tree[R Record[R]] struct {
 	values    filter
 	path      []*node[R] // of the last exchange that succeeded
 	leaf      *leaf[R]
+	able      bool // an id was in the last answer
 	scratch   []byte
 	pattern   []byte
 }
@@ -72,6 +73,8 @@ type node[R any] struct {
 	wide    bool // it had too many children: unknown ones are values
 	n       uint64
 	own     uint64 // exchanges whose answer held this segment under the key of an id
+	able    uint64 // exchanges that ended here and whose answer held an id
+	self    uint64 // those whose answer held this segment
 	hash    uint64 // of name, for own
 	now     uint64 // hash of the segment of the last exchange
 	told    bool   // own was counted for the last exchange
@@ -109,7 +112,7 @@ func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 		return t.failure(method, path)
 	}
 	t.path = t.path[:0]
-	t.leaf = nil
+	t.leaf, t.able = nil, false
 	n := t.root
 	n.n++
 	for depth := 0; len(path) > 0; depth++ {
@@ -325,6 +328,8 @@ func (t *Tree[R]) walk(n *node[R], path []*node[R]) *node[R] {
 func (t *Tree[R]) merge(n, o *node[R], own bool) {
 	n.n += o.n
 	n.own += o.own
+	n.able += o.able
+	n.self += o.self
 	n.wide = n.wide || o.wide
 	for c := range o.classes {
 		n.classes[c] += o.classes[c]

@@ -40,7 +40,7 @@ func (t *Tree[R]) decided() *group[R] {
 	d := &decider[R]{tree: t}
 	d.pages()
 	root := d.load(t.root)
-	for d.bar = firstBar; d.bar >= lastBar; d.bar-- {
+	for _, d.bar = range bars {
 		d.decide(root, 0)
 	}
 	d.protect(root, 0)
@@ -117,6 +117,13 @@ func (t *Tree[R]) route(g *group[R], method string, path []byte) *merged[R] {
 		part := string(pattern)
 		if part != name && part != "{}" {
 			if k := g.kids[part]; k != nil {
+				if m := find(k, rest, depth+1); m != nil {
+					return m
+				}
+			}
+		}
+		if _, tail := extension(pattern); tail != nil && part == name {
+			if k := g.kids["{}"+string(tail)]; k != nil {
 				if m := find(k, rest, depth+1); m != nil {
 					return m
 				}
