@@ -213,6 +213,8 @@ func TestStartsAreFound(t *testing.T) {
 	}{
 		"after a preface of another protocol": {[]capturetest.Step{capturetest.Client("PROXY\r\n"), capturetest.Client(">a\n"), capturetest.Server("<b\n")},
 			"_ >a .", "<b .", "line"},
+		"after a preface of both sides": {[]capturetest.Step{capturetest.Client("\x05\x01"), capturetest.Server("\x05\x00"), capturetest.Client(">a\n"), capturetest.Server("<b\n")},
+			"_ >a .", "_ <b .", "line"},
 		"by the answer to something odd": {[]capturetest.Step{capturetest.Client("odd\n"), capturetest.Server("<b\n"), capturetest.Client(">a\n")},
 			"odd >a .", "<b .", "line"},
 		"after a gap": {[]capturetest.Step{capturetest.Lost(c, 10), capturetest.Client(">a\n"), capturetest.Server("<b\n")},

@@ -43,7 +43,6 @@ func lineProtocol() capture.Protocol {
 type lineParser struct {
 	conn    *capture.Conn
 	handler capture.Handler
-	lost    [2]bool
 	ended   [2]bool
 }
 

@@ -250,8 +250,8 @@ func (c *conn) begin(p *capture.Protocol, found *side, b []byte, at capture.Stam
 	for d := capture.ToServer; d <= capture.ToClient && c.parser == parser; d++ {
 		s := c.side(d)
 		start := s.candidate
-		if s != found && !s.lost {
-			start = 0
+		if s != found && !s.lost && !found.failed {
+			start = 0 // odd as it is, it belongs to what the other side speaks
 		}
 		n := s.passed + int64(start)
 		if s.unknown {
