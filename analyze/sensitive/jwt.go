@@ -235,9 +235,9 @@ func quoted(b []byte, i int) int {
 	return -1
 }
 
-// jwtLength measures a token at the start of b, or is 0: the header must decode
-// to JSON with an alg.
-func jwtLength(b []byte) int {
+// jwtLength measures a token at the start of b; n is 0 where there is none: the
+// header must decode to JSON with an alg. read is how many bytes were looked at.
+func jwtLength(b []byte) (n, read int) {
 	i, dots := 0, 0
 	var dot [5]int
 	for i < len(b) && i < maxJWT {
@@ -254,26 +254,24 @@ func jwtLength(b []byte) int {
 		}
 		i++
 	}
+	read = i
 	for i > 0 && b[i-1] == '.' && dots != 2 {
 		i-- // the end of a sentence
 		dots--
 	}
 	if dots != 2 && dots != 4 {
-		return 0
+		return 0, read
 	}
 	var buf [512]byte
 	header := b[:dot[0]]
 	if len(header) > 680 {
-		return 0
+		return 0, read
 	}
 	head, ok := decode64(buf[:0], header)
-	if !ok || !bytes.Contains(head, []byte(`"alg"`)) {
-		return 0
+	if !ok || !bytes.Contains(head, []byte(`"alg"`)) || dots == 2 && dot[1]-dot[0] < 2 {
+		return 0, read
 	}
-	if dots == 2 && dot[1]-dot[0] < 2 {
-		return 0
-	}
-	return i
+	return i, read
 }
 
 // expires reads exp of a token that jwtLength measured; zero where there is

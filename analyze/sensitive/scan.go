@@ -169,7 +169,9 @@ type finder struct {
 	c     candidate
 	w     words
 	year  int
-	busy  int // bytes before it belong to a finding or a URL
+	// Work is not done twice over the same bytes, whatever they are: before
+	// these offsets no token and no address begins.
+	noToken, noAddress int
 }
 
 func (f *finder) add(detector, from, to int, confidence float32) {
@@ -191,7 +193,7 @@ func (f *finder) covered(i int) bool {
 // find finds what text holds, named as cl says. number: it is a JSON number.
 func (f *finder) find(text []byte, cl *class, number bool) {
 	f.found = f.found[:0]
-	f.busy = 0
+	f.noToken, f.noAddress = 0, 0
 	from := 0
 	for len(text) > from && text[from] <= ' ' {
 		from++
@@ -225,9 +227,26 @@ func (f *finder) find(text []byte, cl *class, number bool) {
 			return
 		}
 	}
+	if cl.hints.empty() && sum&signDigit != 0 && common(body) {
+		return
+	}
 	if sum&signDigit != 0 || sum&signLetter != 0 && len(body) >= 12 {
 		f.words(text, from, sum, cl)
 	}
+}
+
+// common tells the two most frequent values of APIs that are full of digits
+// and never anything by themselves: times (RFC 3339) and UUIDs.
+func common(b []byte) bool {
+	switch n := len(b); {
+	case n < 19 || n > 36 || kinds[b[0]]&isHex == 0:
+		return false
+	case b[4] == '-' && b[7] == '-' && (b[10] == 'T' || b[10] == ' ') && b[13] == ':' && b[16] == ':':
+		return n <= 35 && kinds[b[18]]&isDigit != 0
+	case n == 36 && b[8] == '-' && b[13] == '-' && b[18] == '-' && b[23] == '-':
+		return true
+	}
+	return false
 }
 
 // number judges a JSON number: only under a telling name.
@@ -417,7 +436,6 @@ func (f *finder) urls(text []byte, from int) {
 			f.url(text, start, at, end)
 		}
 		i = end
-		f.busy = max(f.busy, 0)
 	}
 }
 
@@ -600,10 +618,10 @@ func (f *finder) hardware(text []byte, from int, cl *class) {
 		}
 		at := i + k
 		start, end := at, at
-		for start > from && (kinds[text[start-1]]&isHex != 0 || text[start-1] == ':') && at-start < 40 {
+		for start > i && (kinds[text[start-1]]&isHex != 0 || text[start-1] == ':') {
 			start--
 		}
-		for end < len(text) && (kinds[text[end]]&isHex != 0 || text[end] == ':' || text[end] == '.') && end-start < 48 {
+		for end < len(text) && (kinds[text[end]]&isHex != 0 || text[end] == ':' || text[end] == '.') {
 			end++
 		}
 		i = max(end, at+1)

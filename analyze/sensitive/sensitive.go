@@ -157,8 +157,8 @@ func (s *Scanner) class(parent, name []byte) class {
 }
 
 func (s *Scanner) remember(name []byte, c class) {
-	if len(name) > 2*maxName+1 {
-		return
+	if len(name) > 2*maxName+1 || body.FreeKey(name) {
+		return // names that are values do not come again
 	}
 	if len(s.names) >= s.options.Names {
 		clear(s.names)
@@ -514,7 +514,7 @@ func (s *Scanner) Cookie(set bool, name, value []byte) {
 	before := len(s.hits)
 	if sessionName(name) {
 		s.finder.c.cut(text)
-		if n := jwtLength(text); n == len(text) {
+		if n, _ := jwtLength(text); n == len(text) {
 			s.report(w, &Detectors[rows.jwt], text, 0.99)
 		} else if sessionID(&s.finder.c) {
 			s.report(w, &Detectors[rows.cookie], text, 0.95)
@@ -649,7 +649,7 @@ func (s *Scanner) bearer(w where, token []byte) {
 	if len(token) < 8 || placeholder(token) {
 		return
 	}
-	if jwtLength(token) == len(token) {
+	if n, _ := jwtLength(token); n == len(token) {
 		s.report(w, &Detectors[rows.jwt], token, 0.99)
 		return
 	}

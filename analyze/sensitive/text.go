@@ -3,6 +3,7 @@ package sensitive
 import (
 	"bytes"
 	"math/bits"
+	"strings"
 )
 
 func trailing(x uint64) int { return bits.TrailingZeros64(x) }
@@ -38,19 +39,23 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 		if start > from && (text[start-1] >= 0x80 && kinds[b]&isDigit == 0) {
 			continue // inside a word of another script
 		}
-		if ps := prefixes[b&127]; ps != nil {
+		if ps := prefixes[b&127]; ps != nil && start >= f.noToken {
 			if end := f.maker(text, start, ps, cl); end > 0 {
 				i = end
 				joined = end
 				continue
 			}
 		}
-		if b == 'e' && len(text)-start > 30 && text[start+1] == 'y' && !f.covered(start) {
+		if b == 'e' && len(text)-start > 30 && text[start+1] == 'y' && start >= f.noToken && !f.covered(start) {
 			// JSON Web Tokens begin with {" in base64.
-			if n := jwtLength(text[start:]); n > 0 {
+			n, read := jwtLength(text[start:])
+			if n > 0 {
 				f.add(rows.jwt, start, start+n, 0.99)
 				i, joined = start+n, start+n
 				continue
+			}
+			if read > 1024 {
+				f.noToken = start + read
 			}
 		}
 		if start < joined {
@@ -159,8 +164,13 @@ func (f *finder) maker(text []byte, start int, ps []prefix, cl *class) int {
 		}
 		d := &Detectors[p.detector]
 		end := start + len(p.text)
-		for end < len(text) && (kinds[text[end]]&isToken != 0 || d.Extra != "" && bytes.IndexByte([]byte(d.Extra), text[end]) >= 0) && end-start < 4096 {
+		most := d.Shape.Max + d.Shape.Max/4 + 16
+		for end < len(text) && (kinds[text[end]]&isToken != 0 || d.Extra != "" && strings.IndexByte(d.Extra, text[end]) >= 0) && end-start < most {
 			end++
+		}
+		if end-start == most {
+			f.noToken = end
+			return 0
 		}
 		for end > start && (text[end-1] == '.' || text[end-1] == '-' && end < len(text)) {
 			end-- // the end of a sentence
@@ -242,6 +252,9 @@ func country(d []byte) bool {
 // piece judges text[start:end]: by the words before it, or, where it is the
 // whole value, by the rows that need no name.
 func (f *finder) piece(text []byte, from, start, end int, cl *class) bool {
+	if end-start < 3 {
+		return false
+	}
 	c := &f.c
 	c.cut(text[start:end])
 	c.whole = start == from && end == len(text)
@@ -370,6 +383,9 @@ func (f *finder) telegram(text []byte, start, end int) bool {
 // say is false where there are none.
 func (f *finder) before(text []byte, from, start int) (class, bool) {
 	lead := text[from:start]
+	if n := len(lead); n == 0 || lead[n-1] == '/' || lead[n-1] == '.' || lead[n-1] == ',' || lead[n-1] == '&' || kinds[lead[n-1]]&isToken != 0 || n > 1 && lead[n-1] == ':' && kinds[lead[n-2]]&isDigit != 0 {
+		return class{}, false
+	}
 	if len(lead) > 48 {
 		lead = lead[len(lead)-48:]
 		if i := bytes.IndexByte(lead, ' '); i >= 0 {
@@ -432,29 +448,42 @@ var fillers = wordSet("is are was be to at the a an of my your his her their our
 // saying finds what is said in a sentence: a password, an address.
 func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
 	word := text[start:i]
-	switch word[0] | 0x20 {
-	case 'p', 'c', 'k', 's', 'm', 'w', 'h', 'a', 't', 'd', 'i':
-	default:
+	if len(word) == 2 {
+		if l := word[1] | 0x20; (l == 'o' || l == 's' || l == 't') && i+8 < len(text) && i >= f.noAddress {
+			ctx := text[max(from, start-14):i]
+			for _, p := range leads {
+				if hasSuffixFold(ctx, p) {
+					return f.saidAddress(text, i)
+				}
+			}
+		}
+		return 0
+	}
+	// Lengths of the words for "password", by their first letter.
+	if lengths := sayingLengths[word[0]&31]; lengths>>len(word)&1 == 0 {
 		return 0
 	}
 	var low [12]byte
 	for k, b := range word {
 		low[k] = b | 0x20
 	}
-	l := string(low[:len(word)])
-	switch {
-	case sayings[l]:
+	if sayings[string(low[:len(word)])] {
 		return f.saidPassword(text, i)
-	case (l == "to" || l == "is" || l == "at") && i+8 < len(text):
-		ctx := text[max(from, start-14):i]
-		if hasSuffixFold(ctx, "address is") || hasSuffixFold(ctx, "ship to") || hasSuffixFold(ctx, "deliver to") || hasSuffixFold(ctx, "lives at") || hasSuffixFold(ctx, "mail it to") || hasSuffixFold(ctx, "live at") || hasSuffixFold(ctx, "send it to") {
-			return f.saidAddress(text, i)
-		}
 	}
 	return 0
 }
 
+// leads come before an address.
+var leads = [...]string{"address is", "ship to", "deliver to", "lives at", "live at", "mail it to", "send it to"}
+
 var sayings = wordsOf("password passwd pwd passphrase passwort kennwort contrasena senha wachtwoord haslo motdepasse mdp parola pass")
+
+var sayingLengths = func() (t [32]uint16) {
+	for w := range sayings {
+		t[w[0]&31] |= 1 << len(w)
+	}
+	return t
+}()
 
 func hasSuffixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && equalFold(b[len(b)-len(lower):], lower) && (len(b) == len(lower) || kinds[b[len(b)-len(lower)-1]]&isToken == 0)
@@ -506,6 +535,9 @@ func (f *finder) saidAddress(text []byte, i int) int {
 	for i < len(text) && (text[i] == ' ' || text[i] == ':') {
 		i++
 	}
+	if i < f.noAddress {
+		return 0
+	}
 	end := i
 	for end < len(text) && end-i < 120 {
 		if b := text[end]; (b == '.' || b == ';' || b == '\n') && (end+1 == len(text) || text[end+1] <= ' ') || b == ' ' && end+2 < len(text) && text[end+1] == '-' && text[end+2] == ' ' {
@@ -520,6 +552,7 @@ func (f *finder) saidAddress(text []byte, i int) int {
 	c.cut(text[i:end])
 	c.whole, c.named, c.number, c.year = false, true, false, f.year
 	if c.digits == 0 || c.n < 6 || !street(c) {
+		f.noAddress = end
 		return 0
 	}
 	f.add(rows.street, i, end, 0.8)
