@@ -256,16 +256,8 @@ func (s *Source) Files() []File {
 	return s.files
 }
 
-// FileOf returns the index into Files of the file that frame n is from, -1 if
-// no file has it.
-func (s *Source) FileOf(n uint64) int {
-	for i := range s.files {
-		if f := &s.files[i]; f.Frames > 0 && n >= f.First && n < f.First+f.Frames {
-			return i
-		}
-	}
-	return -1
-}
+// At returns the index into Files of the file that the last frame was from.
+func (s *Source) At() int { return s.at }
 
 // Close ends the source. Frames of it are no longer valid.
 func (s *Source) Close() error {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -364,16 +365,28 @@ func TestFilesInARow(t *testing.T) {
 	if want := "a.pcap pcap  1 3 false true\nb.pcap pcap  4 2 true true\nempty.pcap pcap  0 0 false true\nc.pcapng.gz pcapng gzip 6 4 false true\n"; strings.Join(got, "") != want {
 		t.Errorf("files\n%s", strings.Join(got, ""))
 	}
-	for n, want := range map[uint64]int{0: -1, 1: 0, 3: 0, 4: 1, 5: 1, 6: 3, 9: 3, 10: -1} {
-		if got := s.FileOf(n); got != want {
-			t.Errorf("frame %d is of file %d, want %d", n, got, want)
-		}
+}
+
+func TestEachFrameIsOfAFile(t *testing.T) {
+	a := write(t, "a.pcap", classicFile(big, magicNano, 1, packets(2)))
+	empty := write(t, "empty.pcap", classicFile(big, magicNano, 1, nil))
+	s, err := Files(Options{}, a, empty, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var at []int
+	for f := (capture.Frame{}); s.Next(&f) == nil; {
+		at = append(at, s.At())
+	}
+	if !slices.Equal(at, []int{0, 0, 2, 2}) {
+		t.Errorf("the frames are of files %v", at)
 	}
 }
 
 func TestFirstFrame(t *testing.T) {
 	frames, s, _ := readAll(t, ngFile(little, packets(2)), Options{FirstFrame: 41})
-	if frames[0].Frame != 41 || frames[1].Frame != 42 || s.FileOf(42) != 0 || s.FileOf(1) != -1 {
+	if frames[0].Frame != 41 || frames[1].Frame != 42 || s.At() != 0 {
 		t.Errorf("frames %d, %d", frames[0].Frame, frames[1].Frame)
 	}
 }
