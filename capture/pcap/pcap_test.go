@@ -385,8 +385,8 @@ func TestEachFrameIsOfAFile(t *testing.T) {
 }
 
 func TestFirstFrame(t *testing.T) {
-	frames, s, _ := readAll(t, ngFile(little, packets(2)), Options{FirstFrame: 41})
-	if frames[0].Frame != 41 || frames[1].Frame != 42 || s.At() != 0 {
+	frames, _, _ := readAll(t, ngFile(little, packets(2)), Options{FirstFrame: 41})
+	if frames[0].Frame != 41 || frames[1].Frame != 42 {
 		t.Errorf("frames %d, %d", frames[0].Frame, frames[1].Frame)
 	}
 }
