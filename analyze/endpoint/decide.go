@@ -251,6 +251,7 @@ const (
 	fNotSelf
 	fEchoed
 	fParam
+	fWordParam
 	fParamLike
 	fParamBelow
 	fParamShared
@@ -267,6 +268,7 @@ const (
 	fParamKid
 	fLiteralKid
 	fPlural
+	fCollection
 	fDigits
 	fHyphen
 	fUnder
@@ -278,6 +280,8 @@ const (
 	fLeaf
 	fSpread
 	fRare
+	fSkeleton
+	fShortWords
 	nFeatures
 )
 
@@ -300,6 +304,7 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 	yes(fEchoed, k.echoed)
 	if p := g.kids["{}"]; p != nil {
 		f[fParam] = 1
+		f[fWordParam] = math.Log2(float64(len(p.members)) + 1)
 		like := d.alike(p, k)
 		f[fParamLike], f[fParamBelow] = like.own, like.below
 		f[fParamShared] = math.Log2(float64(like.shared) + 1)
@@ -315,6 +320,16 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 		likes = append(likes, like)
 		if like.all > 0.5 {
 			good++
+		}
+	}
+	if p := g.kids["{}"]; p != nil && len(p.members) > 0 {
+		// Siblings that became a parameter still speak.
+		like := d.alike(p, k)
+		for range min(len(p.members), 6) {
+			likes = append(likes, like)
+			if like.all > 0.5 {
+				good++
+			}
 		}
 	}
 	slices.SortFunc(likes, func(a, b likeness) int { return cmp.Compare(b.all, a.all) })
@@ -349,6 +364,7 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 		}
 	}
 	yes(fPlural, plural(k.name))
+	yes(fCollection, plural(k.name) && f[fParamKid] > 0)
 	digits, upper, lower := count([]byte(k.name))
 	yes(fDigits, digits > 0)
 	yes(fHyphen, strings.Contains(k.name, "-"))
@@ -360,6 +376,19 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 	yes(fUpper, upper > 0 && lower == 0)
 	f[fCount] = math.Log2(float64(k.n) + 1)
 	yes(fLeaf, len(k.leaves) > 0)
+	if digits > 0 {
+		bones := skeleton(k.name)
+		same := 0
+		for _, o := range literals {
+			if o != k && skeleton(o.name) == bones {
+				same++
+			}
+		}
+		f[fSkeleton] = math.Log2(float64(same) + 1)
+	}
+	if upper > 0 && lower > 0 {
+		f[fShortWords] = max(0, 4.5-float64(upper+lower)/float64(camels([]byte(k.name))))
+	}
 	// A name is met below several values of a parameter above, a value below one.
 	if chances := min(uint64(g.raws), k.n); chances > 1 {
 		spread := float64(k.raws-1) / float64(chances-1)
@@ -370,53 +399,69 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 	return f
 }
 
+// skeleton is a name with each run of digits as one 0.
+func skeleton(name string) string {
+	var b strings.Builder
+	for i, c := range []byte(name) {
+		if c < '0' || c > '9' {
+			b.WriteByte(c)
+		} else if i == 0 || name[i-1] < '0' || name[i-1] > '9' {
+			b.WriteByte('0')
+		}
+	}
+	return b.String()
+}
+
 // weights are log-odds of a literal being a value, fitted by logistic
 // regression over the literals of a dozen APIs.
 var weights = [nFeatures]struct {
 	name   string
 	weight float64
 }{
-	fOne:         {"one", -0.63},
-	fRoot:        {"root", -0.54},
-	fBelowParam:  {"belowParam", -2.25},
-	fBelowPlural: {"belowPlural", 0.77},
-	fOwn:         {"own", -0.32},
-	fSelf:        {"self", 8.01},
-	fNotSelf:     {"notSelf", 0.30},
-	fEchoed:      {"echoed", 1.59},
-	fParam:       {"param", 2.46},
-	fParamLike:   {"paramLike", 0.90},
-	fParamBelow:  {"paramBelow", 0.05},
-	fParamShared: {"paramShared", 0.17},
-	fParamMany:   {"paramMany", 0.69},
-	fMany:        {"many", 1.10},
-	fShared:      {"shared", 0.60},
-	fGoodBelow:   {"goodBelow", 0.18},
-	fCountBelow:  {"countBelow", 0.14},
-	fTopBelow:    {"topBelow", 0.36},
-	fTop:         {"top", -0.13},
-	fGood:        {"good", 0.51},
-	fGoodShare:   {"goodShare", 1.00},
+	fOne:         {"one", -0.61},
+	fRoot:        {"root", -0.85},
+	fBelowParam:  {"belowParam", -1.90},
+	fBelowPlural: {"belowPlural", 0.67},
+	fOwn:         {"own", -0.43},
+	fSelf:        {"self", 7.35},
+	fNotSelf:     {"notSelf", 0.17},
+	fEchoed:      {"echoed", 1.67},
+	fParam:       {"param", 1.94},
+	fParamLike:   {"paramLike", 0.61},
+	fParamBelow:  {"paramBelow", -0.05},
+	fParamShared: {"paramShared", -0.34},
+	fParamMany:   {"paramMany", 0.08},
+	fMany:        {"many", 0.67},
+	fShared:      {"shared", 1.36},
+	fGoodBelow:   {"goodBelow", 0.27},
+	fCountBelow:  {"countBelow", -0.09},
+	fTopBelow:    {"topBelow", 0.30},
+	fTop:         {"top", -0.01},
+	fGood:        {"good", 0.39},
+	fGoodShare:   {"goodShare", 0.64},
 	fSiblings:    {"siblings", -0.17},
-	fParamKid:    {"paramKid", 1.00},
-	fLiteralKid:  {"literalKid", 0.18},
-	fPlural:      {"plural", -2.95},
-	fDigits:      {"digits", 1.96},
-	fHyphen:      {"hyphen", 1.39},
-	fUnder:       {"under", 1.17},
-	fFile:        {"file", 4.68},
-	fDot:         {"dot", 0.43},
-	fMixed:       {"mixed", -3.13},
-	fUpper:       {"upper", 4.02},
-	fCount:       {"count", -0.61},
-	fLeaf:        {"leaf", -1.19},
-	fSpread:      {"spread", -3.08},
-	fRare:        {"rare", -4.30},
+	fParamKid:    {"paramKid", 1.16},
+	fLiteralKid:  {"literalKid", -0.25},
+	fPlural:      {"plural", -2.05},
+	fDigits:      {"digits", 1.34},
+	fHyphen:      {"hyphen", 1.38},
+	fUnder:       {"under", 0.88},
+	fWordParam:   {"wordParam", 0.28},
+	fSkeleton:    {"skeleton", 0.00},
+	fShortWords:  {"shortWords", 4.22},
+	fCollection:  {"collection", -2.47},
+	fFile:        {"file", 4.75},
+	fDot:         {"dot", 0.35},
+	fMixed:       {"mixed", -4.73},
+	fUpper:       {"upper", 4.20},
+	fCount:       {"count", -0.47},
+	fLeaf:        {"leaf", -1.34},
+	fSpread:      {"spread", -2.76},
+	fRare:        {"rare", -2.40},
 }
 
 // plural reports whether a word looks like the name of a collection.
 func plural(s string) bool {
-	s = strings.ToLower(s)
 	return len(s) > 3 && s[len(s)-1] == 's' && s[len(s)-2] != 's' && s[len(s)-2] != 'u' && !strings.HasSuffix(s, "is")
 }
 

@@ -189,6 +189,9 @@ func classify(s []byte) class {
 			return token
 		}
 	}
+	if dashes > 0 && digits >= 2 && scrambled(s) {
+		return token
+	}
 	body := s
 	if i := bytes.IndexByte(s, '_'); i >= 1 && i <= 12 && n-i > 6 && letters(s[:i]) {
 		body = s[i+1:] // cus_Nff…
@@ -215,16 +218,48 @@ func classify(s []byte) class {
 	return word
 }
 
+// scrambled reports whether a part between dashes mixes letters and digits at
+// random, as generated suffixes do: web-7d9gnvszh8-4bl6s.
+func scrambled(s []byte) bool {
+	for len(s) > 0 {
+		part := s
+		if i := bytes.IndexByte(s, '-'); i >= 0 {
+			part, s = s[:i], s[i+1:]
+		} else {
+			s = nil
+		}
+		if len(part) < 8 {
+			continue
+		}
+		changes := 0
+		for i := 1; i < len(part); i++ {
+			if (part[i] <= '9') != (part[i-1] <= '9') {
+				changes++
+			}
+		}
+		if d, u, l := count(part); d >= 2 && u+l >= 2 && changes >= 2 {
+			return true
+		}
+	}
+	return false
+}
+
 // jumbled reports whether capitals are strewn over a segment as they are in no
 // run of camelCase words: four words or more, of three letters or less each.
 func jumbled(s []byte) bool {
-	words, letters := 0, 0
+	_, upper, lower := count(s)
+	words := camels(s)
+	return words >= 4 && (upper+lower)*10 <= words*32
+}
+
+// camels counts the words of a segment in camelCase; it is 1 or more where
+// there is a letter.
+func camels(s []byte) (words int) {
 	for i, c := range s {
 		up := 'A' <= c && c <= 'Z'
 		if !up && (c < 'a' || c > 'z') {
 			continue
 		}
-		letters++
 		before, after := byte('A'), byte('A')
 		if i > 0 {
 			before = s[i-1]
@@ -236,7 +271,7 @@ func jumbled(s []byte) bool {
 			words++
 		}
 	}
-	return words >= 4 && letters*10 <= words*32
+	return words
 }
 
 // unspeakable reports whether six consonants or more stand in a row.
