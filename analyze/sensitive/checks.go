@@ -252,7 +252,7 @@ func token(c *candidate) bool {
 	if placeholder(t) || !varied(t) || kind > len(t)/3 {
 		return false
 	}
-	if bytes.Contains(t, []byte("://")) || bytes.HasPrefix(t, []byte("arn:")) || t[0] == '/' || t[0] == '#' || t[0] == '$' && t[1] == '{' || masked(t) {
+	if bytes.Contains(t, []byte("://")) || bytes.HasPrefix(t, []byte("arn:")) || t[0] == '/' && alternating(t) < len(t)/4 || t[0] == '#' || t[0] == '$' && t[1] == '{' || masked(t) {
 		return false
 	}
 	if c.digits == 0 {
@@ -267,6 +267,10 @@ func token(c *candidate) bool {
 		return hexes(t) || c.digits >= 4 && digitRuns(t) >= 3
 	}
 	return alternating(t) >= len(t)/6
+}
+
+func clientSecret(c *candidate) bool {
+	return bytes.HasPrefix(c.text, []byte("GOCSPX-")) && len(c.text) > 24 || token(c)
 }
 
 // alternating counts changes between upper case, lower case and digits.

@@ -490,7 +490,10 @@ func passport(c *candidate) bool {
 		return false
 	}
 	letters := c.upper + c.lower
-	return c.digits >= 3 && letters <= 5 && !(c.digits == c.n && uniform(c.compact)) && !(c.grouped(4, 2, 2) && letters == 0)
+	if c.digits < 3 && (c.lower > 0 || c.n != 9 || c.seps != 0) { // German ones are letters, mostly
+		return false
+	}
+	return (c.digits >= 3 && letters <= 5 || c.n == 9 && c.upper > 0 && c.seps == 0) && !(c.digits == c.n && uniform(c.compact)) && !(c.grouped(4, 2, 2) && letters == 0)
 }
 
 func licence(c *candidate) bool {
@@ -612,7 +615,7 @@ func iccid(c *candidate) bool {
 	if n := len(b); b[n-1] == 'F' {
 		b = b[:n-1]
 	}
-	return digits(b) && (luhn(b) || len(b) == 18 || len(b) == 20 && luhn(b[:19]))
+	return digits(b) && len(b) >= 18
 }
 
 func uuid(c *candidate) bool {

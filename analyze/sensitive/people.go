@@ -31,9 +31,11 @@ func personName(c *candidate) bool {
 	if c.digits > 0 || c.number || c.n < 1 || c.groups > 8 {
 		return false
 	}
-	for _, b := range t {
+	for i, b := range t {
 		switch {
 		case kinds[b]&(isUpper|isLower) != 0, b >= 0x80:
+		case b == '.' && i > 1 && i+2 < len(t) && kinds[t[i+1]]&isLower != 0 && kinds[t[i-2]]&(isUpper|isLower) != 0:
+			return false // the ending of a file, a host
 		case b == ' ' || b == '-' || b == '\'' || b == '.' || b == ',' || b == '`':
 		default:
 			return false
@@ -64,7 +66,7 @@ func street(c *candidate) bool {
 	if c.high >= 6 && c.digits > 0 && c.upper+c.lower <= 4 { // no blanks in Chinese, Japanese
 		return true
 	}
-	if c.digits == 0 && (bytes.IndexByte(t, ',') < 0 && c.high < 9) {
+	if c.digits == 0 && bytes.IndexByte(t, ',') < 0 && c.high < 9 && !bytes.HasSuffix(bytes.TrimRight(t, "."), []byte(" s/n")) {
 		return false
 	}
 	if bytes.IndexByte(t, '=') >= 0 || bytes.IndexByte(t, '{') >= 0 || bytes.IndexByte(t, '_') >= 0 {
@@ -81,7 +83,7 @@ func postal(c *candidate) bool {
 	if c.digits == c.n {
 		return c.n >= 4 && c.n <= 9 && !(c.groups == 1 && c.seps != 0)
 	}
-	return c.n >= 5 && c.n <= 8 && c.digits >= 2 && c.upper+c.lower <= 4
+	return c.n >= 5 && c.n <= 8 && c.digits >= 2 && c.upper+c.lower <= 5
 }
 
 // words1 is a short text, not a flag, a number or a placeholder.

@@ -472,7 +472,7 @@ func (f *finder) url(text []byte, start, at, end int) {
 	tail := rest[len(authority):]
 	host := authority
 	switch {
-	case bytes.Equal(host, []byte("hooks.slack.com")) && bytes.HasPrefix(tail, []byte("/services/T")) && bytes.Count(tail, []byte{'/'}) >= 4 && len(tail) > 36:
+	case bytes.Equal(host, []byte("hooks.slack.com")) && bytes.HasPrefix(tail, []byte("/services/T")) && bytes.Count(tail, []byte{'/'}) >= 4 && len(tail) >= 30:
 		f.add(rows.slackHook, start, stop, 0.99)
 		return
 	case bytes.HasPrefix(tail, []byte("/api/webhooks/")) && (bytes.HasSuffix(host, []byte("discord.com")) || bytes.HasSuffix(host, []byte("discordapp.com"))) && len(tail) > 60:

@@ -76,12 +76,18 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 		}
 		if !hasDigit(word) {
 			// Letters joined to digits by a dash or the like: AB-12-34, RV 006.
-			if i+1 >= len(text) || text[i] != '-' || len(word) > 6 || kinds[text[i+1]]&isDigit == 0 {
+			if i+1 >= len(text) || text[i] != '-' || len(word) > 6 || kinds[text[i+1]]&isDigit == 0 && !(len(word) == 2 && hexes(word)) {
 				continue
 			}
 		}
 		if f.covered(start) {
 			continue
+		}
+		if len(word) >= 4 && kinds[word[2]]&kinds[word[3]]&isDigit != 0 && kinds[word[0]]&kinds[word[1]]&isUpper != 0 {
+			if end := ibanEnd(text, start); end > 0 && f.piece(text, from, start, end, cl) {
+				i, joined = end, end
+				continue
+			}
 		}
 		end, first := extent(text, start, i)
 		joined = end
@@ -113,7 +119,7 @@ func hasDigit(b []byte) bool {
 // digits. first is where it would end without blanks.
 func extent(text []byte, start, i int) (end, first int) {
 	first = -1
-	bare := digits(text[start:i]) || i-start == 4 && kinds[text[start+2]]&kinds[text[start+3]]&isDigit != 0 && kinds[text[start]]&kinds[text[start+1]]&isUpper != 0 // or the start of an IBAN
+	bare := digits(text[start:i])
 	for i+1 < len(text) && i-start <= 80 {
 		next := kinds[text[i+1]]
 		if next&(isDigit|isUpper|isLower) == 0 {
@@ -146,6 +152,29 @@ done:
 		first = i
 	}
 	return i, first
+}
+
+// ibanEnd is where an IBAN that begins at start ends: its country says how long
+// it is, whatever the groups. It is 0 where it does not fit.
+func ibanEnd(text []byte, start int) int {
+	left := ibanLength[string(text[start:start+2])]
+	if left == 0 {
+		return 0
+	}
+	i := start
+	for ; left > 0 && i < len(text); i++ {
+		switch c := text[i]; {
+		case kinds[c]&(isDigit|isUpper|isLower) != 0:
+			left--
+		case (c == ' ' || c == '-') && kinds[text[i-1]]&(isDigit|isUpper|isLower) != 0:
+		default:
+			return 0
+		}
+	}
+	if left > 0 || i < len(text) && kinds[text[i]]&isToken != 0 {
+		return 0
+	}
+	return i
 }
 
 // maker recognises a token of a known maker by its prefix.
