@@ -35,6 +35,7 @@ const (
 	Connections
 	ConnectionsMidstream
 	ConnectionsHalfOpen
+	ConnectionsOneSided
 	ConnectionsReset
 	ConnectionsEvictedIdle
 	ConnectionsEvictedHalfOpen
@@ -96,6 +97,7 @@ var counters = [counterEnd]CounterInfo{
 	Connections:                {"connections", "TCP connections"},
 	ConnectionsMidstream:       {"connections_midstream", "connections joined after their start"},
 	ConnectionsHalfOpen:        {"connections_half_open", "connections that never got an answer"},
+	ConnectionsOneSided:        {"connections_one_sided", "connections of which only one side is in the capture"},
 	ConnectionsReset:           {"connections_reset", "connections ended by RST"},
 	ConnectionsEvictedIdle:     {"connections_evicted_idle", "connections closed because nothing came for long"},
 	ConnectionsEvictedHalfOpen: {"connections_evicted_half_open", "half-open connections given up at the connection limit"},

@@ -54,7 +54,7 @@ func (r *Recorder) Exchange(x *capture.Exchange) {
 		Stream: x.Stream,
 		Method: string(x.Method), Target: string(x.Target),
 		Authority: string(x.Authority), Scheme: string(x.Scheme),
-		Status: x.Status, Reason: string(x.Reason), Interim: slices.Clone(x.Interim),
+		Status: x.Status, Reason: string(x.Reason), Interim: append([]int(nil), x.Interim...),
 		Request: message(&x.Request), Response: message(&x.Response),
 	}
 	if x.Conn != nil {
@@ -100,7 +100,7 @@ func message(m *capture.Message) Message {
 	return Message{
 		Seen: m.Seen, Start: m.Start, End: m.End, Proto: m.Proto,
 		Headers: fields(m.Headers), Trailer: fields(m.Trailer),
-		Body: slices.Clone(m.Body), BodySize: m.BodySize, DecodedSize: m.DecodedSize,
+		Body: append([]byte(nil), m.Body...), BodySize: m.BodySize, DecodedSize: m.DecodedSize,
 		ContentLength: m.ContentLength, Chunked: m.Chunked, Truncated: m.Truncated, Flaws: m.Flaws,
 	}
 }

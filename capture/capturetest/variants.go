@@ -128,7 +128,7 @@ func Forged(_ *rand.Rand, b []Segment) []Segment {
 	var out []Segment
 	for i, s := range b {
 		out = append(out, s)
-		s.Seq += 500_000_000 + uint32(i)*90_000_000
+		s.Seq += 500_000_000 + uint32(i%40)*90_000_000
 		s.Flags = [...]uint8{packet.RST, packet.RST | packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.SYN | packet.ACK}[i%5]
 		if s.Flags != packet.ACK {
 			s.Payload = nil

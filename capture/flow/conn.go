@@ -226,12 +226,13 @@ func (c *conn) finish(evicted bool) {
 	c.finishParser()
 
 	e.count(c)
-	sum := capture.Summary{Conn: c.Conn, End: c.last, Protocol: c.name(), Evicted: evicted}
+	sum := &e.summary
+	*sum = capture.Summary{Conn: c.Conn, End: c.last, Protocol: c.name(), Evicted: evicted}
 	for d := range 2 {
 		s := c.side(capture.Dir(d))
 		sum.Bytes[d], sum.Missing[d], sum.Gaps[d] = s.bytes, s.missing, s.gaps
 	}
-	c.tell(&sum)
+	c.tell(sum)
 	for i := range c.sides {
 		c.sides[i].half.Release(&e.pool)
 		e.freeBuffer(&c.sides[i])
@@ -261,12 +262,13 @@ func (e *Engine) count(c *conn) {
 	if c.name() == capture.OpaqueProtocol {
 		e.counts[capture.ConnectionsOpaque]++
 	}
-	// One side called and the other was never seen, nor its bytes acknowledged.
-	for i := range c.sides {
-		own, other := &c.sides[i], &c.sides[1-i]
-		if c.state == halfOpen && own.syn && !other.spoke && own.bytes == 0 {
-			e.counts[capture.ConnectionsHalfOpen]++
-		}
+	if c.sides[0].spoke && c.sides[1].spoke || c.chunked {
+		return
+	}
+	if c.state == halfOpen && c.sides[0].bytes+c.sides[1].bytes == 0 {
+		e.counts[capture.ConnectionsHalfOpen]++
+	} else {
+		e.counts[capture.ConnectionsOneSided]++
 	}
 }
 

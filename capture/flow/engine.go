@@ -31,6 +31,7 @@ type Engine struct {
 	buffered int // bytes of buffers given out
 	buffers  [][]byte
 	current  *conn // whose work is being done
+	summary  capture.Summary
 	logged   bool
 }
 
@@ -203,13 +204,13 @@ func guessClient(src, dst netip.AddrPort) bool { return src.Port() >= dst.Port()
 
 // newConn takes a connection from the free ones.
 func (e *Engine) newConn() *conn {
-	var c *conn
-	if n := len(e.free); n > 0 {
-		c = e.free[n-1]
-		e.free = e.free[:n-1]
-	} else {
-		c = new(conn)
+	if len(e.free) == 0 {
+		for slab, i := new([16]conn), 0; i < len(slab); i++ {
+			e.free = append(e.free, &slab[i])
+		}
 	}
+	c := e.free[len(e.free)-1]
+	e.free = e.free[:len(e.free)-1]
 	*c = conn{e: e, since: e.now, seen: e.now}
 	c.sides[1].half.Dir = capture.ToClient
 	return c

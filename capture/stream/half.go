@@ -88,12 +88,13 @@ func (h *Half) Done() bool { return h.fin && h.off >= h.finAt }
 // acknowledge: they give up a hole only when much is held behind it.
 func (h *Half) Late() { h.late = true }
 
-// Near reports whether a sequence number is at the stream's next byte or
-// ahead of it within the window, as that of a reset must be. One before it is
-// allowed: some hosts reset from the byte they sent last.
+// Near reports whether a sequence number is at the stream's next byte or not far
+// ahead of it, as that of a reset must be (RFC 5961 wants the very next; the
+// capture may have lost some). One before it is allowed: some hosts reset from
+// the byte they sent last.
 func (h *Half) Near(seq uint32) bool {
 	d := int32(seq - h.next)
-	return !h.started || d >= -1 && d <= Window
+	return !h.started || d >= -1 && d <= Window/16
 }
 
 // Far reports whether a sequence number is outside the window on both sides.
