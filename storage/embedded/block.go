@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ type walker struct {
 	buf  []byte
 	pos  int // what of buf was walked
 
-	maxText uint64 // bytes of one value; 0: 1 GiB
+	maxText int // bytes of a name; 0: 1 MiB
 
 	columns, rows uint64 // of the block walked last
 }
@@ -117,13 +118,14 @@ func (w *walker) uint64() (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// text walks over a string.
+// text walks over a string and returns it, borrowed: a name, or the name of a
+// type.
 func (w *walker) text() ([]byte, error) {
 	n, err := w.uvarint()
 	if err != nil {
 		return nil, err
 	}
-	if limit := w.maxText; n > limit && limit > 0 || n > 1<<30 {
+	if n > uint64(cmp.Or(w.maxText, pieceSize)) {
 		return nil, errBlock
 	}
 	return w.take(int(n))
@@ -209,7 +211,11 @@ func (w *walker) values(t kind, n uint64) error {
 		return w.skip(n, t.size)
 	case stringly:
 		for range n {
-			if _, err := w.text(); err != nil {
+			size, err := w.uvarint()
+			if err != nil {
+				return err
+			}
+			if err := w.skip(size, 1); err != nil {
 				return err
 			}
 		}
