@@ -310,6 +310,9 @@ func sessionID(c *candidate) bool {
 	if len(c.text) < 16 || c.high > 0 || placeholder(c.text) || !varied(c.text) || masked(c.text) {
 		return false
 	}
+	if c.named && uuid(c) {
+		return false // in a body or a query more often a visit than a login
+	}
 	return c.digits > 0 && c.upper+c.lower > 0 || c.digits >= 20 || c.upper > 2 && c.lower > 2 && alternating(c.text) >= 6
 }
 

@@ -217,8 +217,9 @@ var synonyms = map[string]string{
 
 // phrase is what some words in a row mean.
 type phrase struct {
-	hints set
-	flags nameFlags
+	hints   set
+	flags   nameFlags
+	spelled bool // written as several words, if short
 }
 
 // dictionary holds the phrases of all detectors, written without spaces.
@@ -238,6 +239,7 @@ func makeDictionary() (dict map[string]phrase, heads, tails map[string]bool) {
 				e.hints.add(i)
 			}
 			e.flags |= f
+			e.spelled = e.spelled || w.n > 1
 			dict[string(w.join(0, w.n))] = e
 			for k := 1; k < w.n; k++ {
 				heads[string(w.join(0, k))] = true
@@ -331,7 +333,7 @@ ends:
 	for end := n; end > 0; end-- {
 		for start := max(0, end-maxPhrase); start < end; start++ {
 			p, ok := lookup(w.join(start, end), start+1 == end)
-			if !ok {
+			if !ok || start+1 < end && w.off[end]-w.off[start] < 4 && !p.spelled {
 				continue
 			}
 			if end <= own && !c.blank && !w.neutral(own, n) {
@@ -339,6 +341,9 @@ ends:
 			}
 			c.hints, found = p.hints, true
 			from, to = start, end
+			if p.hints.has(rows.person) && w.thing(start, own, end) {
+				c.hints[rows.person>>6] &^= 1 << (rows.person & 63)
+			}
 			c.flags |= p.flags
 			if p.flags&(public|veto) == 0 && !p.hints.empty() {
 				c.flags &^= ident // the phrase knows better than its words
@@ -380,6 +385,24 @@ ends:
 	}
 	return c
 }
+
+// thing reports whether a name of the words from start to end is that of a
+// thing: words before it say so, or it is only made by a parent that is a
+// person in one API and a piece of software in another.
+func (w *words) thing(start, own, end int) bool {
+	for i := range start {
+		if named[string(w.word(i))] {
+			return true
+		}
+	}
+	return start < own && own == end-1 && roles[string(w.word(own-1))]
+}
+
+// named are things that have a legal, a full, a preferred name.
+var named = wordSet("application app product company repo repository file brand package event plan host device template image tag branch bank store shop merchant vendor org organization organisation school course team group server service project workflow campaign domain street city country state business entity firm institution hospital clinic plugin module class function method model category department")
+
+// roles name people and things alike.
+var roles = wordSet("driver parent owner child member tenant client subscriber manager holder player winner user individual author provider account seller")
 
 func (w *words) neutral(i, j int) bool {
 	for ; i < j; i++ {

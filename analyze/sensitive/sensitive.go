@@ -420,7 +420,7 @@ func (s *Scanner) Segment(index int, previous, text []byte) {
 		return
 	}
 	c := s.class(nil, previous)
-	c.blank = true
+	c.blank = false // numbers in paths are ids, mostly
 	c.hints = set{c.hints[0] & pieces[0], c.hints[1] & pieces[1]}
 	own := smallNumbers[min(index, len(smallNumbers)-1)]
 	if index >= len(smallNumbers) {
@@ -514,6 +514,7 @@ func (s *Scanner) Cookie(set bool, name, value []byte) {
 	before := len(s.hits)
 	if sessionName(name) {
 		s.finder.c.cut(text)
+		s.finder.c.named = false
 		if n, _ := jwtLength(text); n == len(text) {
 			s.report(w, &Detectors[rows.jwt], text, 0.99)
 		} else if sessionID(&s.finder.c) {

@@ -382,9 +382,11 @@ func (f *finder) ipv4(text []byte, from, start, end int, cl, ctx *class, say boo
 	if c.whole && !cl.hints.has(rows.ip) && cl.flags&ident != 0 {
 		return false
 	}
-	small := o[0] < 30 && o[1] < 30 && o[2] < 30 && o[3] < 30 && o[0] != 10
-	if small && !cl.hints.has(rows.ip) && !ctx.hints.has(rows.ip) {
-		return false // 5.3.2.1 is more often a number of a section
+	if o[0] < 40 && o[0] != 10 && !cl.hints.has(rows.ip) && !ctx.hints.has(rows.ip) {
+		// 5.3.2.1 is more often the number of a section, 15.0.0.167 of a release.
+		if !cl.blank || o[1] < 30 && o[2] < 30 && o[3] < 30 {
+			return false
+		}
 	}
 	f.add(rows.ip, start, end, 0.9)
 	return true
