@@ -27,7 +27,7 @@ type Record[R any] interface {
 // Options bound a Tree. The zero value has the defaults.
 type Options struct {
 	Segments int // of a path that are told apart; the rest is one parameter. 0: 24
-	Children int // literal segments below one node; with more the rare ones become a parameter. 0: 512
+	Children int // segments below one node; with more the rare ones become a parameter. 0: 512
 	Records  int // of exchanges that succeeded. 0: 16384
 	Failed   int // records of paths that only ever failed; further ones are noise. 0: 2048
 	Length   int // bytes of a literal segment; longer ones are values. 0: 128
@@ -58,6 +58,7 @@ type Tree[R Record[R]] struct {
 	failures  int
 	noise     uint64
 	folds     uint64
+	misfits   uint64
 	values    filter
 	path      []*node[R] // of the last exchange that succeeded
 	leaf      *leaf[R]
@@ -96,8 +97,12 @@ func NewTree[R Record[R]](o Options, newRecord func() R) *Tree[R] {
 	return &Tree[R]{opts: o.withDefaults(), newRecord: newRecord, root: &node[R]{}, failed: &node[R]{}}
 }
 
-// Noise is the number of failed exchanges that found no place.
-func (t *Tree[R]) Noise() uint64 { return t.noise }
+// methods is how many a path may have; HTTP has eight, WebDAV some twenty.
+const methods = 32
+
+// Misfits is how many exchanges that succeeded have no record, because their
+// path had too many methods.
+func (t *Tree[R]) Misfits() uint64 { return t.misfits }
 
 // Folds is how often literals were made parameters because of a limit.
 func (t *Tree[R]) Folds() uint64 { return t.folds }
@@ -105,7 +110,7 @@ func (t *Tree[R]) Folds() uint64 { return t.folds }
 // At returns the record for an exchange. path is as on the wire, without a
 // query; success says that the answer's status was below 400. Only success
 // makes endpoints: a failure gets the record of its path where it is known or
-// may become known when [Tree.Endpoints] decides, and false where there is no
+// may become known when [Tree.Decide] is called. It is false where there is no
 // room. method and path are borrowed. It allocates only for what is new.
 func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 	if !success {
@@ -129,11 +134,7 @@ func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 		pattern, c, literal := t.read(segment, depth, last)
 		kid := n.kids[string(pattern)]
 		if kid == nil {
-			if n.wide && literal {
-				kid = n.kids["{}"]
-			} else {
-				kid = t.grow(n, pattern, literal)
-			}
+			kid = t.grow(n, pattern, literal)
 		}
 		kid.n++
 		kid.classes[c]++
@@ -143,6 +144,10 @@ func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 	}
 	l := n.at(method)
 	if l == nil {
+		if len(n.leaves) >= methods || len(method) > 32 {
+			t.misfits++
+			return rec, false
+		}
 		if t.records >= t.opts.Records {
 			t.shrink()
 			// The node may have gone into a parameter.
@@ -240,7 +245,10 @@ func (n *node[R]) at(method []byte) *leaf[R] {
 
 // grow makes a child.
 func (t *Tree[R]) grow(n *node[R], pattern []byte, literal bool) *node[R] {
-	if literal && len(n.kids) >= t.opts.Children {
+	if n.wide && n.kids["{}"] != nil {
+		return n.kids["{}"]
+	}
+	if string(pattern) != "{}" && len(n.kids) >= t.opts.Children {
 		t.fold(n)
 		if kid := n.kids[string(pattern)]; kid != nil {
 			return kid
@@ -255,16 +263,16 @@ func (t *Tree[R]) grow(n *node[R], pattern []byte, literal bool) *node[R] {
 	return kid
 }
 
-// keep is how many of the commonest literals a fold leaves alone.
+// keep is how many of the commonest literals a fold leaves alone, of many.
 const keep = 32
 
-// fold makes the rare literals below n one parameter.
+// fold makes the rare literals below n, at least half of them, one parameter.
 func (t *Tree[R]) fold(n *node[R]) {
 	t.folds++
 	n.wide = true
 	var literals []*node[R]
 	for _, k := range n.kids {
-		if !k.param {
+		if k.name != "{}" {
 			literals = append(literals, k)
 		}
 	}
@@ -276,32 +284,36 @@ func (t *Tree[R]) fold(n *node[R]) {
 		to = &node[R]{name: "{}", param: true}
 		n.kids["{}"] = to
 	}
-	for _, k := range literals[min(keep, len(literals)):] {
+	for _, k := range literals[min(keep, len(literals)/2):] {
 		delete(n.kids, k.name)
 		t.merge(to, k, true)
 	}
 }
 
-// shrink folds the node with the most literal children.
+// shrink folds the nodes with the most literal children until a quarter of the
+// records is free.
 func (t *Tree[R]) shrink() {
-	var most *node[R]
-	size := 2
-	stack := []*node[R]{t.root}
-	for len(stack) > 0 {
-		n := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		literals := 0
-		for _, k := range n.kids {
-			stack = append(stack, k)
-			if !k.param {
-				literals++
+	for t.records > t.opts.Records*3/4 {
+		var most *node[R]
+		size := 0
+		stack := []*node[R]{t.root}
+		for len(stack) > 0 {
+			n := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			literals := 0
+			for _, k := range n.kids {
+				stack = append(stack, k)
+				if k.name != "{}" {
+					literals++
+				}
+			}
+			if literals > size || literals == size && most != nil && n.name < most.name {
+				most, size = n, literals
 			}
 		}
-		if literals > size || literals == size && most != nil && n.name < most.name {
-			most, size = n, literals
+		if most == nil {
+			return // one path of parameters has as many methods
 		}
-	}
-	if most != nil {
 		t.fold(most)
 	}
 }
@@ -355,7 +367,7 @@ func (t *Tree[R]) merge(n, o *node[R], own bool) {
 	for _, k := range o.kids {
 		to := n.kids[k.name]
 		if to == nil {
-			if n.wide && !k.param && len(n.kids) >= t.opts.Children {
+			if n.wide && len(n.kids) >= t.opts.Children {
 				to = n.kids["{}"]
 			}
 			if to == nil {
@@ -382,12 +394,10 @@ func (t *Tree[R]) Merge(o *Tree[R]) {
 	t.records = records
 	t.noise += o.noise
 	t.folds += o.folds
+	t.misfits += o.misfits
 	t.values.merge(&o.values)
-	for t.records > t.opts.Records {
-		before := t.records
-		if t.shrink(); t.records == before {
-			break
-		}
+	if t.records > t.opts.Records {
+		t.shrink()
 	}
 }
 
@@ -416,7 +426,7 @@ func (t *Tree[R]) failure(method, path []byte) (rec R, ok bool) {
 	}
 	l := kid.at(method)
 	if l == nil {
-		if t.failures >= t.opts.Failed {
+		if t.failures >= t.opts.Failed || len(kid.leaves) >= methods || len(method) > 32 {
 			t.noise++
 			return rec, false
 		}
@@ -441,9 +451,9 @@ func (t *Tree[R]) find(method, path []byte) *leaf[R] {
 			segment, rest = path, nil
 		}
 		path = rest
-		pattern, _, literal := t.read(t.decode(segment), depth, last)
+		pattern, _, _ := t.read(t.decode(segment), depth, last)
 		kid := n.kids[string(pattern)]
-		if kid == nil && n.wide && literal {
+		if kid == nil && n.wide {
 			kid = n.kids["{}"]
 		}
 		if kid == nil {

@@ -24,19 +24,18 @@ type Param struct {
 	Count  uint64   // requests that had it
 }
 
-// Endpoints decides and returns the endpoints with their records, by template
-// and method. A record may be the tree's own: it must not be changed and is
-// true until the next call of [Tree.At].
-func (t *Tree[R]) Endpoints() iter.Seq2[Endpoint, R] {
-	root := t.decided()
-	noise := t.settle(root)
-	_ = noise
-	return func(yield func(Endpoint, R) bool) {
-		root.each(nil, yield)
-	}
+// View is what a tree decided at one moment.
+type View[R Record[R]] struct {
+	tree  *Tree[R]
+	root  *group[R]
+	noise uint64
 }
 
-func (t *Tree[R]) decided() *group[R] {
+// Decide finds the endpoints that the traffic so far shows. It takes time in
+// proportion to what the tree holds: some milliseconds for hundreds of
+// endpoints. The view is true until the next call of [Tree.At] or
+// [Tree.Merge].
+func (t *Tree[R]) Decide() *View[R] {
 	d := &decider[R]{tree: t}
 	d.pages()
 	root := d.load(t.root)
@@ -44,7 +43,35 @@ func (t *Tree[R]) decided() *group[R] {
 		d.decide(root, 0)
 	}
 	d.protect(root, 0)
-	return root
+	v := &View[R]{tree: t, root: root}
+	v.settle()
+	return v
+}
+
+// Endpoints decides and returns the endpoints: [View.Endpoints] of
+// [Tree.Decide].
+func (t *Tree[R]) Endpoints() iter.Seq2[Endpoint, R] { return t.Decide().Endpoints() }
+
+// Endpoints yields the endpoints by template and method. A record may be the
+// tree's own: it must not be changed.
+func (v *View[R]) Endpoints() iter.Seq2[Endpoint, R] {
+	return func(yield func(Endpoint, R) bool) { v.root.each(nil, yield) }
+}
+
+// Noise is the number of failed exchanges that belong to no endpoint.
+func (v *View[R]) Noise() uint64 { return v.noise }
+
+// Route finds the endpoint of a path (as on the wire, without a query) as
+// OpenAPI does: a literal goes before a parameter within a segment before a
+// whole one.
+func (v *View[R]) Route(method, path []byte) (e Endpoint, rec R, ok bool) {
+	m, way := v.route(string(method), path)
+	if m == nil {
+		return e, rec, false
+	}
+	e.Method = string(method)
+	e.Template, e.Params = describe(way)
+	return e, m.rec, true
 }
 
 // protect makes parameters of literals that could be private.
@@ -66,32 +93,31 @@ func (d *decider[R]) protect(g *group[R], depth int) {
 	}
 }
 
-// settle gives the records of failures to the endpoints that they are of and
-// returns how many have none.
-func (t *Tree[R]) settle(root *group[R]) (noise uint64) {
-	for _, path := range slices.Sorted(maps.Keys(t.failed.kids)) {
-		n := t.failed.kids[path]
-		for i := range n.leaves {
-			l := &n.leaves[i]
-			to := t.route(root, l.method, []byte(path))
+// settle gives the records of failures to the endpoints that they are of.
+func (v *View[R]) settle() {
+	v.noise = v.tree.noise
+	failed := v.tree.failed.kids
+	for _, path := range slices.Sorted(maps.Keys(failed)) {
+		for i := range failed[path].leaves {
+			l := &failed[path].leaves[i]
+			to, _ := v.route(l.method, []byte(path))
 			if to == nil {
-				noise += l.n
+				v.noise += l.n
 				continue
 			}
 			if !to.mine {
-				rec := t.newRecord()
+				rec := v.tree.newRecord()
 				rec.Merge(to.rec)
 				*to = merged[R]{rec, to.n, true}
 			}
 			to.rec.Merge(l.rec)
 		}
 	}
-	return noise
 }
 
-// route finds the endpoint of a path as OpenAPI does: a literal before a
-// parameter within a segment before a parameter, with backtracking.
-func (t *Tree[R]) route(g *group[R], method string, path []byte) *merged[R] {
+// route finds what a path leads to, and the groups on the way, with
+// backtracking: at most a thousand steps of it.
+func (v *View[R]) route(method string, path []byte) (found *merged[R], way []*group[R]) {
 	steps := 0
 	var find func(g *group[R], path []byte, depth int) *merged[R]
 	find = func(g *group[R], path []byte, depth int) *merged[R] {
@@ -102,39 +128,31 @@ func (t *Tree[R]) route(g *group[R], method string, path []byte) *merged[R] {
 			return g.leaves[method]
 		}
 		segment, rest := cut(path)
-		last := depth == t.opts.Segments-1
+		last := depth == v.tree.opts.Segments-1
 		if last {
 			segment, rest = path, nil
 		}
-		segment = t.decode(segment)
-		name := string(segment)
-		if k := g.kids[name]; k != nil {
+		name := string(v.tree.decode(segment))
+		pattern, _, _ := v.tree.read([]byte(name), depth, last)
+		part := string(pattern)
+		file := ""
+		if _, tail := extension([]byte(name)); tail != nil {
+			file = "{}" + string(tail)
+		}
+		for i, key := range [...]string{name, part, file, "{}"} {
+			k := g.kids[key]
+			if k == nil || i > 0 && (key == name || !k.param) || i == 2 && key == part || i < 3 && key == "{}" {
+				continue
+			}
+			way = append(way, k)
 			if m := find(k, rest, depth+1); m != nil {
 				return m
 			}
-		}
-		pattern, _, _ := t.read([]byte(name), depth, last)
-		part := string(pattern)
-		if part != name && part != "{}" {
-			if k := g.kids[part]; k != nil {
-				if m := find(k, rest, depth+1); m != nil {
-					return m
-				}
-			}
-		}
-		if _, tail := extension(pattern); tail != nil && part == name {
-			if k := g.kids["{}"+string(tail)]; k != nil {
-				if m := find(k, rest, depth+1); m != nil {
-					return m
-				}
-			}
-		}
-		if k := g.kids["{}"]; k != nil {
-			return find(k, rest, depth+1)
+			way = way[:len(way)-1]
 		}
 		return nil
 	}
-	return find(g, path, 0)
+	return find(v.root, path, 0), way
 }
 
 // each yields what lies below g in order.
