@@ -49,6 +49,7 @@ const (
 	SegmentsOverlap
 	SegmentsConflict
 	SegmentsOutOfWindow
+	SegmentsBadChecksum
 	SegmentsUrgent
 	SegmentsKeepAlive
 	StreamBytes
@@ -110,6 +111,7 @@ var counters = [counterEnd]CounterInfo{
 	SegmentsOverlap:            {"segments_overlap", "TCP segments partly seen before"},
 	SegmentsConflict:           {"segments_conflict", "TCP segments that contradict held bytes; the first copy wins"},
 	SegmentsOutOfWindow:        {"segments_out_of_window", "TCP segments far from where the stream is"},
+	SegmentsBadChecksum:        {"segments_bad_checksum", "TCP segments with a wrong checksum from a sender whose others are right; ignored"},
 	SegmentsUrgent:             {"segments_urgent", "TCP segments with urgent data"},
 	SegmentsKeepAlive:          {"segments_keep_alive", "TCP keep-alive probes"},
 	StreamBytes:                {"stream_bytes", "payload bytes delivered in order"},

@@ -34,6 +34,10 @@ func Variants() []Variant {
 		}}},
 		{"contradicted later", true, Wire{Size: 50, Edit: Contradicted}},
 		{"keep-alive probes", true, Wire{Edit: KeepAlive}},
+		{"forged with wrong checksums", true, Wire{Size: 50, Edit: Misleading}},
+		{"wrong checksums", true, Wire{Offload: true}},
+		{"wrong checksums of data", true, Wire{Size: 50, Edit: Merged}},
+		{"wrong checksums of data, not acknowledged", true, Wire{Size: 50, NoACK: true, Edit: Merged}},
 		{"forged far away", true, Wire{Size: 50, Edit: Forged}},
 		{"sequence numbers wrap", true, Wire{ISN: [2]uint32{0xfffffff8, 0xfffffff0}}},
 		{"sequence numbers wrap, shuffled", true, Wire{Size: 3, ISN: [2]uint32{0xfffffff8, 0xfffffff0}, Edit: Shuffled}},
@@ -109,6 +113,35 @@ func Contradicted(_ *rand.Rand, b []Segment) []Segment {
 		}
 	}
 	return out
+}
+
+// Misleading sends other bytes for the same place before each segment, and an
+// end and a reset, all with wrong checksums.
+func Misleading(_ *rand.Rand, b []Segment) []Segment {
+	var out []Segment
+	for i, s := range b {
+		f := s
+		f.BadSum = true
+		switch i % 3 {
+		case 0:
+			f.Payload = slices.Repeat([]byte("Z"), len(s.Payload))
+		case 1:
+			f.Flags, f.Payload = packet.FIN|packet.ACK, nil
+		case 2:
+			f.Flags, f.Payload = packet.RST, nil
+		}
+		out = append(out, f, s)
+	}
+	return out
+}
+
+// Merged sends data with wrong checksums, as captures show what the receiver's
+// network card put together.
+func Merged(_ *rand.Rand, b []Segment) []Segment {
+	for i := range b {
+		b[i].BadSum = true
+	}
+	return b
 }
 
 // KeepAlive sends probes before and after: of nothing, and of a byte of garbage.

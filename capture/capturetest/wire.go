@@ -22,6 +22,7 @@ type Segment struct {
 	Flags    uint8
 	Payload  []byte
 	Time     time.Time
+	BadSum   bool // its checksum is wrong
 }
 
 // Opening is how a connection begins.
@@ -59,6 +60,7 @@ type Wire struct {
 	Start          time.Time
 	Pace           time.Duration // between two segments; default Tick
 	Snap           int           // frames are cut to it; 0: whole
+	Offload        bool          // all checksums are wrong: the network card would set them
 
 	// Edit changes the segments of one step before they are sent: their order,
 	// their number, their bytes.
@@ -75,6 +77,7 @@ func (w Wire) Frames(steps ...Step) []capture.Frame {
 	w.setDefaults()
 	var frames []capture.Frame
 	for i, s := range w.Segments(steps...) {
+		s.BadSum = s.BadSum || w.Offload
 		if w.Keep == nil || w.Keep(&s) {
 			f := w.frame(&s, uint16(i))
 			f.Frame = uint64(len(frames) + 1)
@@ -244,6 +247,13 @@ func (w *Wire) frame(s *Segment, id uint16) capture.Frame {
 	buf := gopacket.NewSerializeBuffer()
 	must(gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
 		append(stack, tcp, gopacket.Payload(s.Payload))...))
+	if s.BadSum {
+		at := 14 + 4*len(w.VLAN) + 20 + 16
+		if src.Addr().Is6() {
+			at += 20
+		}
+		buf.Bytes()[at] ^= 0x55
+	}
 	f := capture.Frame{Data: buf.Bytes(), Length: len(buf.Bytes()), Link: capture.LinkEthernet}
 	f.Time = s.Time
 	if w.Snap > 0 && w.Snap < len(f.Data) {

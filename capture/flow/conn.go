@@ -48,6 +48,7 @@ type side struct {
 	bytes, missing, gaps int64
 
 	reading
+	doubting
 }
 
 // swap turns client and server around.
@@ -69,12 +70,16 @@ const (
 	another          // it begins another connection
 	repeated         // a straggler
 	stray            // it fits nowhere
+	forged           // its checksum is wrong
 )
 
 // judge says what a segment from one end is to c.
 func (c *conn) judge(place int, s *packet.Segment, payload bool) verdict {
 	own, other := &c.sides[place], &c.sides[1-place]
 	syn := s.Flags&packet.SYN != 0
+	if own.sums == right && s.Flags&(packet.SYN|packet.RST) != 0 && s.Missing == 0 && !checksumRight(s) {
+		return forged
+	}
 	if c.state == over {
 		switch {
 		case s.Flags&packet.RST != 0:
@@ -126,6 +131,9 @@ func (c *conn) segment(place int, s *packet.Segment) {
 	} else if c.state == halfOpen && (size > 0 || s.Flags&packet.ACK != 0 && own.syn) {
 		e.enter(c, open)
 	}
+	if own.sums != useless && c.doubt(own, other, s, seq) {
+		return
+	}
 	if s.Flags&packet.ACK != 0 {
 		c.takeACK(own, other, s, seq, size)
 	}
@@ -160,6 +168,9 @@ func (c *conn) takeSYN(own, other *side, s *packet.Segment) {
 }
 
 func (c *conn) takeACK(own, other *side, s *packet.Segment, seq uint32, size int) {
+	if other.doubted != nil && int32(s.Ack-other.doubted.end()) >= 0 {
+		c.believe(other)
+	}
 	if !other.half.Started() {
 		// The receiver names the place where the other direction goes on. A bare
 		// acknowledgement in mid-stream does not: bytes may be on their way.
@@ -234,6 +245,7 @@ func (c *conn) finish(evicted bool) {
 	}
 	c.tell(sum)
 	for i := range c.sides {
+		c.disbelieve(&c.sides[i])
 		c.sides[i].half.Release(&e.pool)
 		e.freeBuffer(&c.sides[i])
 	}
@@ -242,6 +254,7 @@ func (c *conn) finish(evicted bool) {
 func (c *conn) finishParser() {
 	defer c.e.guard()
 	for d := capture.ToServer; d <= capture.ToClient; d++ {
+		c.believe(c.side(d))
 		c.side(d).half.Flush(&c.e.pool, c, c.last)
 	}
 	for d := capture.ToServer; d <= capture.ToClient; d++ {

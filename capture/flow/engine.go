@@ -157,6 +157,8 @@ func (e *Engine) admit(c *conn, k key, place int, s *packet.Segment) *conn {
 		if payload {
 			e.counts[capture.SegmentsDuplicate]++
 		}
+	case forged:
+		e.counts[capture.SegmentsBadChecksum]++
 	case stray:
 		e.counts[capture.SegmentsOutOfWindow]++
 	}

@@ -323,6 +323,11 @@ func (e *Engine) recycle(b []byte) {
 	}
 }
 
+func (e *Engine) giveBack(b []byte) {
+	e.buffered -= cap(b)
+	e.recycle(b)
+}
+
 func (e *Engine) freeBuffer(s *side) { e.recycle(e.detach(s)) }
 
 // guard, deferred around the work on one connection, ends its parsing when that

@@ -65,7 +65,7 @@ type item struct {
 	now, claim int64
 }
 
-// batch is what a shard is given at once. It owns the payloads.
+// batch is what a shard is given at once. It owns the bytes of the segments.
 type batch struct {
 	items []item
 	bytes []byte
@@ -129,15 +129,17 @@ func (s *shards) frame(f *capture.Frame) {
 	k, _ := keyOf(&s.segment)
 	sh := &s.all[k.hash()%uint64(len(s.all))]
 	b := sh.filling
-	if len(b.items) > 0 && (len(b.items) == batchSegments || len(b.bytes)+len(s.segment.Payload) > cap(b.bytes)) {
+	if len(b.items) > 0 && (len(b.items) == batchSegments || len(b.bytes)+len(s.segment.Bytes) > cap(b.bytes)) {
 		sh.in <- b
 		b = <-sh.free
 		sh.filling = b
 	}
-	from := len(b.bytes)
-	b.bytes = append(b.bytes, s.segment.Payload...) // grows only if one segment is larger than a batch
+	from, head := len(b.bytes), len(s.segment.Bytes)-len(s.segment.Payload)
+	b.bytes = append(b.bytes, s.segment.Bytes...) // grows only if one segment is larger than a batch
 	b.items = append(b.items, item{s.segment, now, s.clock.claim})
-	b.items[len(b.items)-1].Payload = b.bytes[from:len(b.bytes):len(b.bytes)]
+	own := b.bytes[from:len(b.bytes):len(b.bytes)]
+	last := &b.items[len(b.items)-1].Segment
+	last.Bytes, last.Payload = own, own[head:]
 }
 
 // close empties the batches into the shards, waits for them and adds up.

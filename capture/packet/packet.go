@@ -41,6 +41,9 @@ type Segment struct {
 	// declares. Borrowed: valid until the next Decode, and no longer than the
 	// frame's data.
 	Payload []byte
+	// Bytes is the segment from its header to the end of Payload, for who wants to
+	// verify its checksum. Borrowed like Payload, which is its end.
+	Bytes []byte
 	// Missing counts the bytes that follow Payload in the segment but were cut off
 	// by the snap length.
 	Missing int
@@ -367,6 +370,7 @@ func (w *walk) tcp() capture.Counter {
 		head = len(p)
 	}
 	s.Payload = p[head:len(p):len(p)]
+	s.Bytes = p[:len(p):len(p)]
 	w.done = true
 	return capture.FramesAnalysed
 }
