@@ -23,7 +23,6 @@ type group[R any] struct {
 	kids    map[string]*group[R] // by name; parameters by pattern
 	leaves  map[string]*merged[R]
 	members []member // literals that became this parameter
-	routes  map[string]*group[R]
 }
 
 type member struct {

@@ -214,21 +214,22 @@ func response(code string) *message {
 	return &message{Description: "status " + code}
 }
 
-// identifier makes an operationId, unique for a method and template.
+// identifier makes an operationId of characters that are safe in a URL, unique
+// for a method and template.
 func identifier(method, template string) string {
 	var b strings.Builder
 	b.WriteString(strings.ToLower(method))
 	for _, c := range []byte(template) {
 		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
 			b.WriteByte(c)
 		case c == '/':
-			b.WriteByte('_')
+			b.WriteByte('.')
 		case c == '{':
-			b.WriteString("by-")
+			b.WriteByte(':')
 		case c == '}':
 		default:
-			b.WriteString("." + strconv.FormatUint(uint64(c), 16))
+			b.WriteString("~" + strconv.FormatUint(uint64(c), 16))
 		}
 	}
 	return b.String()

@@ -31,7 +31,7 @@ func (s *Set) Fields(private func(analyze.Place) bool) (parameters, fields []ana
 		if v.status > 0 {
 			w.base.Status = strconv.Itoa(v.status)
 		}
-		w.tree(&v.root, "$", "", v.root.present, 0)
+		w.tree(&v.root, "$", "", v.root.sure, 0)
 	}
 	return parameters, w.out
 }
@@ -78,10 +78,10 @@ func (w *writer) tree(n *node, path, key string, of uint64, depth int) {
 		w.tree(k, string(body.AppendName([]byte(path+"."), []byte(analyze.Clean([]byte(k.name))))), k.name, n.objects, depth+1)
 	}
 	if n.item != nil {
-		w.tree(n.item, path+"[]", key, n.item.present, depth+1)
+		w.tree(n.item, path+"[]", key, n.item.sure, depth+1)
 	}
 	if wild != nil {
-		w.tree(wild, path+"{*}", key, wild.present, depth+1)
+		w.tree(wild, path+"{*}", key, wild.sure, depth+1)
 	}
 }
 
@@ -194,6 +194,15 @@ func secretive(key string) bool {
 	return false
 }
 
+// broad is the types of a node without null and with integers as numbers.
+func (n *node) broad() uint8 {
+	t := n.types &^ null
+	if t&integer != 0 {
+		t = t&^integer | number
+	}
+	return t
+}
+
 // asMap returns what the values of an object with free keys have in common, or
 // nil where it is no map. The keys of a map are many, each rare, and lead to
 // alike values.
@@ -215,7 +224,7 @@ func (n *node) asMap() *node {
 		if n.objects > 1 && k.sure >= n.objects {
 			always++
 		}
-		if t := k.types &^ null; t != 0 {
+		if t := k.broad(); t != 0 {
 			if types != 0 && t != types {
 				mixed = true
 			}
@@ -225,7 +234,7 @@ func (n *node) asMap() *node {
 	free := 0
 	if n.wild != nil {
 		free = int(n.wild.sure)
-		if t := n.wild.types &^ null; types != 0 && t != types {
+		if t := n.wild.broad(); types != 0 && t != 0 && t != types {
 			mixed = true
 		}
 	}
