@@ -13,8 +13,8 @@ import (
 // Kind is the kind of a credential.
 type Kind string
 
-// Kinds of credentials. A [Secret]'s fingerprint is made with the kind of the
-// sensitive-data catalogue, so that both meet.
+// Kinds of credentials. Fingerprints of all of them share one kind with those of
+// the sensitive-data catalogue, so that the same secret joins across places.
 const (
 	Bearer  Kind = "bearer"
 	Token   Kind = "jwt"
@@ -152,11 +152,7 @@ func (r *Reader) study(k Kind, value []byte) *Secret {
 	case k == APIKey:
 		s.Weak = weakKey(value)
 	}
-	kind := k.Sensitive()
-	if kind == "" {
-		kind = string(k)
-	}
-	s.Sample = analyze.Sample{Mask: analyze.Mask(value), Fingerprint: r.key.Fingerprint(kind, value), Length: len(value)}
+	s.Sample = analyze.Sample{Mask: analyze.Mask(value), Fingerprint: r.key.Fingerprint("secret", value), Length: len(value)}
 	s.Hash = fingerprintHash(s.Sample.Fingerprint)
 	switch {
 	case s.JWT != nil && s.JWT.subject != "":

@@ -35,7 +35,7 @@ type Leaf struct {
 func (r *Reader) Handshake(h *Handshake, service *State) {
 	r.o.seq++
 	e := emitter{at: h.At, client: h.Client, server: h.Server, peer: PeerOf(h.Client.Addr(), h.Server.Addr()),
-		principal: fingerprintHash(r.anonymous(h.Client.Addr(), nil)), seq: r.o.seq, service: service, state: service}
+		principal: fingerprintHash(r.anonymous(h.Client.Addr(), nil)), seq: r.o.seq, state: service}
 	for _, i := range handshakeRules {
 		e.rule = uint8(i)
 		Rules[i].handshake(h, &e)

@@ -42,7 +42,8 @@ type Stats struct {
 	HSTS            uint64 // of these, with Strict-Transport-Security
 }
 
-func (s *Stats) merge(o *Stats) {
+// Add adds the counts of o.
+func (s *Stats) Add(o Stats) {
 	s.Authenticated += o.Authenticated
 	s.Unauthenticated += o.Unauthenticated
 	s.Refused += o.Refused
@@ -101,7 +102,7 @@ func (t *Tally) sample(at tally.Moment, s analyze.Sample) {
 
 // Merge adds what o remembers.
 func (s *State) Merge(o *State) {
-	s.stats.merge(&o.stats)
+	s.stats.Add(o.stats)
 	if o.findings.Len() > 0 || o.findings.Full() {
 		s.table().Merge(&o.findings, newTally, func(into, from *Tally) { into.merge(from) })
 	}
@@ -121,15 +122,14 @@ func (s *State) Full() bool { return s.findings.Full() }
 
 // emitter is what a rule tells what it saw.
 type emitter struct {
-	at                tally.Moment
-	client, server    netip.AddrPort
-	status            int
-	peer              Peer
-	principal         uint64
-	seq               uint64
-	endpoint, service *State
-	rule              uint8
-	state             *State // of the rule's scope
+	at             tally.Moment
+	client, server netip.AddrPort
+	status         int
+	peer           Peer
+	principal      uint64
+	seq            uint64
+	rule           uint8
+	state          *State // of the rule's scope
 }
 
 // see adds the exchange to the finding at a place. It returns nil where there
@@ -155,21 +155,35 @@ func (e *emitter) see(place analyze.Place, severity analyze.Severity) *Tally {
 }
 
 // Observe asks every rule about an exchange. endpoint and service are what is
-// remembered of where it went.
+// remembered of where it went; endpoint is nil where it has none.
 func Observe(o *Observation, endpoint, service *State) {
-	count(o, &endpoint.stats)
+	if endpoint != nil {
+		count(o, &endpoint.stats)
+	}
 	count(o, &service.stats)
+	o.ask(endpoint, service)
+}
+
+// ObserveAgain asks the rules of endpoints about an exchange that may have none,
+// so that what it shows is not lost with it. See [State.Strays].
+func ObserveAgain(o *Observation, stray *State) { o.ask(stray, nil) }
+
+// ask runs the rules whose scope has a state.
+func (o *Observation) ask(endpoint, service *State) {
 	e := &o.r.e
-	*e = emitter{at: o.At, client: o.Client, server: o.Server, status: o.Status, peer: o.Peer, principal: o.principalHash, seq: o.seq, endpoint: endpoint, service: service}
+	*e = emitter{at: o.At, client: o.Client, server: o.Server, status: o.Status, peer: o.Peer, principal: o.principalHash, seq: o.seq}
 	for _, i := range exchangeRules {
 		r := &Rules[i]
 		if o.facts&r.need != r.need {
 			continue
 		}
-		e.rule, e.state = uint8(i), endpoint
-		if r.scope == ofService {
+		if e.state = endpoint; r.scope == ofService {
 			e.state = service
 		}
+		if e.state == nil {
+			continue
+		}
+		e.rule = uint8(i)
 		r.exchange(o, e)
 	}
 }
@@ -244,6 +258,22 @@ func (s *State) Findings(c Context, list []analyze.Finding) []analyze.Finding {
 		}
 	}
 	return list
+}
+
+// Strays concludes on exchanges that may belong to no endpoint. It leaves out
+// what the endpoints of the service have shown at the same place: those are the
+// findings in known.
+func (s *State) Strays(c Context, known []analyze.Finding, list []analyze.Finding) []analyze.Finding {
+	c.Method, c.Template = "", ""
+	at := len(list)
+	list = s.Findings(c, list)
+	return slices.DeleteFunc(list, func(f analyze.Finding) bool {
+		if at > 0 {
+			at--
+			return false
+		}
+		return slices.ContainsFunc(known, func(k analyze.Finding) bool { return k.Rule == f.Rule && k.Place == f.Place })
+	})
 }
 
 // verdict is what a judgement decides.

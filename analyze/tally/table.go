@@ -53,10 +53,10 @@ func (t *Table[K, V]) At(k K, fresh func() V) (V, bool) {
 	t.m[k] = v
 	if len(t.m) >= 2*t.limit {
 		t.Trim()
-		if v, ok := t.m[k]; ok {
-			return v, true
+		if _, ok := t.m[k]; !ok {
+			t.Refused++
+			return v, false
 		}
-		t.Refused++
 	}
 	return v, true
 }

@@ -33,18 +33,21 @@ var edges = map[string][]string{
 
 	"analyze":           {"std"},
 	"analyze/body":      {},
-	"analyze/endpoint":  {"analyze"},
+	"analyze/endpoint":  {"analyze", "analyze/shape"}, // like bodies are evidence for one template
 	"analyze/exchanges": {"analyze", "capture"},
-	"analyze/inventory": {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture", "analyze/sensitive", "analyze/shape", "capture"},
+	"analyze/inventory": {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
 	"analyze/openapi":   {"analyze"},
-	"analyze/posture":   {"analyze", "analyze/body", "analyze/sensitive"},
+	"analyze/posture":   {"analyze", "analyze/body", "analyze/sensitive", "analyze/tally"},
 	"analyze/report":    {"analyze"},
 	"analyze/sensitive": {"analyze", "analyze/body"},
 	"analyze/shape":     {"analyze", "analyze/body"},
+	"analyze/tally":     {"analyze"},
+	"analyze/tally":     {},
 
-	"storage":            {"analyze"},
-	"storage/clickhouse": {"analyze", "storage"},
-	"storage/embedded":   {},
+	"storage":                       {"analyze"},
+	"storage/clickhouse":            {"analyze", "storage", "storage/embedded"}, // one dialect, two engines
+	"storage/embedded":              {},
+	"storage/embedded/embeddedtest": {"storage/embedded"},
 }
 
 type listed struct {

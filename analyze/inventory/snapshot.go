@@ -1,0 +1,291 @@
+package inventory
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"plainsight/analyze"
+	"plainsight/analyze/posture"
+	"plainsight/capture"
+)
+
+// conclusion makes a snapshot of a state.
+type conclusion struct {
+	in       *Inventory
+	state    *state
+	captures []analyze.Capture
+	counts   *capture.Counts
+	names    map[uint64]string // templates by leaf, for rows
+	snap     *analyze.Snapshot
+	inside   uint64 // exchanges that belong to an endpoint
+	stats    posture.Stats
+}
+
+func (c *conclusion) snapshot() *analyze.Snapshot {
+	c.names = map[uint64]string{}
+	c.snap = &analyze.Snapshot{
+		Version: c.in.opts.Version, Exchanges: c.state.counts[exchanges],
+		Services: []analyze.Service{}, Endpoints: []analyze.Endpoint{}, Findings: []analyze.Finding{}, Edges: []analyze.Edge{}, Sessions: []analyze.Session{},
+	}
+	c.snap.First, c.snap.Last = c.state.span.Times()
+	c.state.deciding = true
+	for _, s := range c.state.sortedServices() {
+		c.service(s)
+	}
+	c.state.deciding = false
+	posture.Sort(c.snap.Findings)
+	c.name(c.snap.Findings)
+	c.edges()
+	c.sessions()
+	c.coverage()
+	c.scorecard()
+	return c.snap
+}
+
+func (c *conclusion) service(s *service) {
+	v := analyze.Service{Name: s.name, Addresses: []string{}, Requests: s.requests, Wires: []analyze.Wire{}}
+	v.First, v.Last = s.span.Times()
+	s.addresses.Trim()
+	for _, a := range s.addresses.Sorted(netip.AddrPort.Compare) {
+		v.Addresses = append(v.Addresses, addressName(a))
+	}
+	if s.plaintext {
+		v.Wires = append(v.Wires, analyze.Plaintext)
+	}
+	if s.encrypted {
+		v.Wires = append(v.Wires, analyze.TLS)
+	}
+	around := s.state.Stats()
+	c.stats.Add(around)
+	ctx := posture.Context{Service: s.name, Around: around, First: v.First, Last: v.Last}
+	var found []analyze.Finding
+	for e, r := range s.tree.Endpoints() {
+		for _, id := range r.ids {
+			c.names[id] = e.Template
+		}
+		point := r.endpoint(s.name, e.Method, e.Template)
+		for _, p := range e.Params {
+			point.Parameters = append(point.Parameters, p.Field())
+		}
+		parameters, fields := r.fields()
+		point.Parameters = append(point.Parameters, parameters...)
+		point.Fields = fields
+		c.snap.Endpoints = append(c.snap.Endpoints, point)
+		c.inside += r.requests
+		v.Endpoints++
+		at := ctx
+		at.Method, at.Template, at.First, at.Last = e.Method, e.Template, point.First, point.Last
+		found = r.state.Findings(at, found)
+		if r.state.Full() {
+			c.state.counts[findingLimit]++
+		}
+		if r.sensitive.Full() {
+			c.state.counts[sensitiveLimit]++
+		}
+		if r.shapes.Over() > 0 {
+			c.state.counts[shapeLimit]++
+		}
+	}
+	found = s.state.Findings(ctx, found)
+	found = s.stray.Strays(ctx, found, found)
+	c.state.counts[pathsFolded] += s.tree.Folds()
+	c.snap.Findings = append(c.snap.Findings, found...)
+	c.snap.Services = append(c.snap.Services, v)
+}
+
+// endpoint writes the record down.
+func (r *record) endpoint(service, method, template string) analyze.Endpoint {
+	e := analyze.Endpoint{
+		ID: analyze.EndpointID(service, method, template), Service: service, Method: method, Template: template,
+		Requests: r.requests, Unanswered: r.unanswered, Plaintext: r.plaintext, Encrypted: r.encrypted,
+		Clients: r.clients.Count(), RequestBytes: r.in, ResponseBytes: r.out,
+		LatencyP50: r.latency.Quantile(0.5), LatencyP95: r.latency.Quantile(0.95),
+		Parameters: []analyze.Field{}, Sensitive: []analyze.Sensitive{},
+	}
+	r.statuses.Trim()
+	r.auth.Trim()
+	e.Statuses, e.Auth = r.statuses.Map(), r.auth.Map()
+	e.First, e.Last = r.span.Times()
+	r.sensitive.Trim()
+	for _, k := range r.sensitive.Sorted(func(a, b sensitiveKey) int {
+		return cmp.Or(cmp.Compare(a.place.Side, b.place.Side), cmp.Compare(a.place.Where, b.place.Where), cmp.Compare(a.place.Name, b.place.Name), cmp.Compare(a.kind, b.kind))
+	}) {
+		t, _ := r.sensitive.Get(k)
+		e.Sensitive = append(e.Sensitive, analyze.Sensitive{Kind: k.kind, Category: t.category, Place: k.place, Count: t.count, Severity: t.severity, Samples: t.samples.List()})
+	}
+	return e
+}
+
+// fields are the shapes, with names that look like values generalised and no
+// enum where something sensitive was seen.
+func (r *record) fields() (parameters, fields []analyze.Field) {
+	parameters, fields = r.shapes.Fields(r.private)
+	for _, list := range [...]*[]analyze.Field{&parameters, &fields} {
+		for i := range *list {
+			f := &(*list)[i]
+			f.Path = analyze.Name([]byte(f.Path))
+			f.ContentType = analyze.Clean([]byte(f.ContentType))
+			f.Enum = slices.DeleteFunc(f.Enum, func(s string) bool { return analyze.ValueLike([]byte(s)) })
+		}
+		*list = unite(*list)
+	}
+	if fields == nil {
+		fields = []analyze.Field{}
+	}
+	return parameters, fields
+}
+
+// private reports whether something sensitive was seen at a place.
+func (r *record) private(p analyze.Place) bool {
+	for _, k := range r.sensitive.Sorted(func(a, b sensitiveKey) int { return 0 }) {
+		if k.place == p {
+			return true
+		}
+	}
+	return false
+}
+
+// unite joins fields whose generalised names became the same.
+func unite(list []analyze.Field) []analyze.Field {
+	type key struct {
+		side                analyze.Side
+		where               analyze.Where
+		status, ctype, path string
+	}
+	at := make(map[key]int, len(list))
+	out := list[:0]
+	for _, f := range list {
+		k := key{f.Side, f.Where, f.Status, f.ContentType, f.Path}
+		i, ok := at[k]
+		if !ok {
+			at[k] = len(out)
+			out = append(out, f)
+			continue
+		}
+		g := &out[i]
+		for _, t := range f.Types {
+			if !slices.Contains(g.Types, t) {
+				g.Types = append(g.Types, t)
+			}
+		}
+		if g.Format != f.Format {
+			g.Format = ""
+		}
+		g.Nullable, g.Map, g.Enum, g.Required = g.Nullable || f.Nullable, g.Map || f.Map, nil, false
+		g.Present, g.Of = max(g.Present, f.Present), max(g.Of, f.Of)
+	}
+	return out
+}
+
+// name adds the capture to each piece of evidence.
+func (c *conclusion) name(list []analyze.Finding) {
+	if c.in.opts.Capture == nil {
+		return
+	}
+	for i := range list {
+		for j := range list[i].Evidence {
+			e := &list[i].Evidence[j]
+			e.Capture = c.in.opts.Capture(e.Frame)
+		}
+	}
+}
+
+// crowd is how many clients of a server stay apart in the matrix; more are
+// shown by network.
+const crowd = 32
+
+// edges writes the encryption matrix.
+func (c *conclusion) edges() {
+	t := &c.state.edges
+	t.Trim()
+	if t.Full() {
+		c.state.counts[edgeLimit]++
+	}
+	type pair struct {
+		service string
+		server  netip.AddrPort
+	}
+	clients := map[pair]map[netip.Addr]bool{}
+	t.All(func(k edgeKey, _ *edge) {
+		p := pair{k.service, k.server}
+		if clients[p] == nil {
+			clients[p] = map[netip.Addr]bool{}
+		}
+		clients[p][k.client] = true
+	})
+	rows := map[edgeKey]*edge{}
+	networks := map[edgeKey]bool{}
+	t.All(func(k edgeKey, e *edge) {
+		if len(clients[pair{k.service, k.server}]) > crowd {
+			k.client = network(k.client)
+			networks[k] = true
+		}
+		if rows[k] == nil {
+			rows[k] = newEdge()
+		}
+		rows[k].merge(e)
+	})
+	keys := make([]edgeKey, 0, len(rows))
+	for k := range rows {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareEdge)
+	for _, k := range keys {
+		e := rows[k]
+		row := analyze.Edge{Service: k.service, Wire: k.wire, Version: posture.VersionName(k.version), Connections: e.connections, Exchanges: e.exchanges, Bytes: e.bytes}
+		if k.client.IsValid() {
+			row.Client = k.client.String()
+			if networks[k] {
+				row.Client += map[bool]string{true: "/24", false: "/48"}[k.client.Is4()]
+			}
+		}
+		if k.server.IsValid() {
+			row.Server = addressName(k.server)
+		}
+		if k.version != 0 {
+			row.Cipher = posture.CipherName(k.cipher)
+		}
+		row.First, row.Last = e.span.Times()
+		c.snap.Edges = append(c.snap.Edges, row)
+	}
+}
+
+func network(a netip.Addr) netip.Addr {
+	if !a.IsValid() {
+		return a
+	}
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}
+
+// sessions writes what was learned of TLS.
+func (c *conclusion) sessions() {
+	t := &c.state.sessions
+	t.Trim()
+	if t.Full() {
+		c.state.counts[sessionLimit]++
+	}
+	for _, k := range t.Sorted(compareSession) {
+		s, _ := t.Get(k)
+		s.ja3.Trim()
+		row := analyze.Session{
+			Server: addressName(k.server), SNI: k.sni, Version: posture.VersionName(k.version), Cipher: posture.CipherName(k.cipher), ALPN: k.alpn,
+			JA3: s.ja3.Sorted(strings.Compare), JA3S: s.ja3s, Subject: s.subject, Issuer: s.issuer, Certificate: k.certificate, Connections: s.connections,
+		}
+		if s.notAfter != 0 {
+			row.NotAfter = time.Unix(s.notAfter, 0).UTC()
+		}
+		row.First, row.Last = s.span.Times()
+		c.snap.Sessions = append(c.snap.Sessions, row)
+	}
+}

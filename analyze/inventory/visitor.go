@@ -1,0 +1,104 @@
+package inventory
+
+import (
+	"plainsight/analyze"
+	"plainsight/analyze/body"
+)
+
+// visitor tells the shapes, the scanner, the tree and the rules of what a walk
+// over a body finds.
+type visitor struct {
+	w     *worker
+	side  analyze.Side
+	set   bool // the recorder is open
+	echo  bool // the tree wants to hear of values
+	depth int
+	key   []byte // the last name
+	soft  softness
+}
+
+// Begin implements body.Visitor.
+func (v *visitor) Begin(k body.Kind) {
+	if v.set {
+		v.w.recorder.Begin(k)
+	}
+	v.w.scanner.Begin(k)
+	if v.depth == 1 && v.side == analyze.Response {
+		v.soft.top(v.key, k, nil)
+	}
+	v.depth++
+}
+
+// Key implements body.Visitor.
+func (v *visitor) Key(name []byte) {
+	if v.set {
+		v.w.recorder.Key(name)
+	}
+	v.w.scanner.Key(name)
+	v.key = append(v.key[:0], name[:min(len(name), 64)]...)
+}
+
+// Value implements body.Visitor.
+func (v *visitor) Value(k body.Kind, text []byte) {
+	if v.set {
+		v.w.recorder.Value(k, text)
+	}
+	v.w.scanner.Value(k, text)
+	if v.echo && (k == body.String || k == body.Number) {
+		v.w.svc.tree.Echo(v.key, text)
+	}
+	if v.depth == 1 {
+		if v.side == analyze.Response {
+			v.soft.top(v.key, k, text)
+		} else {
+			v.w.o.Field(v.key, text)
+		}
+	}
+}
+
+// End implements body.Visitor.
+func (v *visitor) End(k body.Kind) {
+	if v.set {
+		v.w.recorder.End(k)
+	}
+	v.w.scanner.End(k)
+	v.depth--
+}
+
+// softness judges whether an answer with a good status says that it failed
+// (rule 1 of the catalogue): a JSON object with an error in it and nothing but
+// what comes with errors, errors beside null data (GraphQL), or an explicit no.
+type softness struct {
+	failure bool // error, errors
+	no      bool // success: false, ok: false, status: "error"
+	data    bool // something that only a success has
+}
+
+func (s *softness) top(key []byte, k body.Kind, text []byte) {
+	switch string(key) {
+	case "error", "errors", "err", "exception", "fault", "Error", "Errors", "Fault":
+		switch k {
+		case body.Null:
+		case body.Bool:
+			s.failure = s.failure || string(text) == "true"
+		case body.String:
+			s.failure = s.failure || len(text) > 0
+		case body.Number:
+			s.failure = s.failure || string(text) != "0"
+		default:
+			s.failure = true
+		}
+	case "success", "ok", "Success":
+		s.no = s.no || k == body.Bool && string(text) == "false"
+	case "status", "result", "Status":
+		s.no = s.no || k == body.String && (string(text) == "error" || string(text) == "fail" || string(text) == "failed" || string(text) == "failure")
+	case "message", "msg", "code", "statusCode", "status_code", "error_description", "error_code", "errorCode", "error_message", "errorMessage", "reason", "detail", "details", "description",
+		"type", "title", "instance", "request_id", "requestId", "trace_id", "traceId", "timestamp", "time", "path", "help", "documentation_url", "extensions", "id", "jsonrpc", "name", "stack", "trace":
+	case "data":
+		s.data = s.data || k != body.Null
+	default:
+		s.data = s.data || k != body.Null
+	}
+}
+
+func (s *softness) failed() bool { return (s.failure || s.no) && !s.data }

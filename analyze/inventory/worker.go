@@ -1,0 +1,717 @@
+package inventory
+
+import (
+	"bytes"
+	"hash/crc32"
+	"net/netip"
+
+	"plainsight/analyze"
+	"plainsight/analyze/body"
+	"plainsight/analyze/endpoint"
+	"plainsight/analyze/posture"
+	"plainsight/analyze/sensitive"
+	"plainsight/analyze/shape"
+	"plainsight/analyze/tally"
+	"plainsight/capture"
+)
+
+// worker implements capture.Handler for one shard. All its buffers live as long
+// as it does, so that an exchange of a known kind allocates nothing but for the
+// sensitive data in it.
+type worker struct {
+	in       *Inventory
+	state    state
+	reader   *posture.Reader
+	scanner  *sensitive.Scanner
+	walker   body.Walker // of bodies
+	queries  body.Walker // of queries
+	recorder shape.Recorder
+	conns    map[uint64]*conn
+	loose    conn // of an exchange that came without addresses
+	hosts    map[string]*service
+	names    map[string][]byte
+	places   map[analyze.Place]analyze.Place
+	calls    calls
+
+	// Of the exchange at hand.
+	o       *posture.Observation
+	rec     *record // nil where the exchange is no endpoint's
+	svc     *service
+	teach   bool // requests that fail say nothing of what is expected
+	visitor visitor
+	decoded []byte
+	scratch []byte
+	lower   [128]byte
+	query   func(name, value []byte)
+	cookie  func(name, value []byte)
+}
+
+// conn is what exchanges of one connection have in common.
+type conn struct {
+	client, server string // address; address:port
+	clientHash     uint64
+	end            netip.Addr     // of the client
+	at             netip.AddrPort // of the server
+	edges          [4]connEdge    // the last ones used
+	n              int
+	tls            *edge
+}
+
+type connEdge struct {
+	service *service
+	edge    *edge
+}
+
+func newWorker(in *Inventory, n int) *worker {
+	w := &worker{
+		in:      in,
+		reader:  posture.NewReader(in.opts.Key, posture.Options{}),
+		scanner: sensitive.NewScanner(sensitive.Options{Key: in.opts.Key, Hits: in.opts.Hits}),
+		names:   map[string][]byte{},
+		places:  map[analyze.Place]analyze.Place{},
+	}
+	w.state.worker = n
+	w.state.folded = func() { clear(w.hosts) }
+	w.state.reset(&in.opts)
+	w.query, w.cookie = w.takeQuery, w.takeCookie
+	w.visitor.w = w
+	w.forget()
+	return w
+}
+
+// forget drops what points into the state.
+func (w *worker) forget() {
+	w.conns, w.hosts = map[uint64]*conn{}, map[string]*service{}
+}
+
+const (
+	maxNames = 8192
+	maxHosts = 8192
+)
+
+// conn returns what is remembered of a connection.
+func (w *worker) conn(c *capture.Conn) *conn {
+	if !c.Server.IsValid() { // a log of exchanges: each line is a connection
+		w.loose = conn{client: w.loose.client, end: w.loose.end, clientHash: w.loose.clientHash}
+		if a := c.Client.Addr(); a != w.loose.end {
+			w.loose.setClient(a)
+		}
+		return &w.loose
+	}
+	if k := w.conns[c.ID]; k != nil {
+		return k
+	}
+	if len(w.conns) >= w.in.opts.Connections {
+		clear(w.conns)
+		w.state.counts[connectionsForgotten]++
+	}
+	k := &conn{at: c.Server, server: addressName(c.Server)}
+	k.setClient(c.Client.Addr())
+	w.conns[c.ID] = k
+	return k
+}
+
+func (k *conn) setClient(a netip.Addr) {
+	k.end, k.client = a, ""
+	if a.IsValid() {
+		k.end = a.Unmap().WithZone("")
+		k.client = k.end.String()
+	}
+	b := k.end.As16()
+	k.clientHash = tally.Hash(b[:])
+}
+
+// service finds the service a request was meant for.
+func (w *worker) service(authority []byte, k *conn) *service {
+	key := authority
+	if len(key) == 0 {
+		key = append(append(w.scratch[:0], '\n'), k.server...) // no host can look like this
+		w.scratch = key
+	}
+	if s := w.hosts[string(key)]; s != nil {
+		return s
+	}
+	name := hostName(authority)
+	if name == "" {
+		name = addressName(k.at)
+	}
+	s := w.state.service(name)
+	if len(w.hosts) >= maxHosts {
+		clear(w.hosts)
+	}
+	if len(key) <= 512 {
+		w.hosts[string(key)] = s
+	}
+	return s
+}
+
+// name returns the name of a parameter as it may be kept, lower case for
+// headers. It is owned and shared.
+func (w *worker) name(text []byte, lower bool) []byte {
+	if lower {
+		if len(text) > len(w.lower) {
+			text = text[:len(w.lower)]
+		}
+		b := w.lower[:len(text)]
+		for i, c := range text {
+			if 'A' <= c && c <= 'Z' {
+				c |= 0x20
+			}
+			b[i] = c
+		}
+		text = b
+	}
+	if n, ok := w.names[string(text)]; ok {
+		return n
+	}
+	if len(text) > 4*analyze.MaxText {
+		text = text[:4*analyze.MaxText]
+	}
+	n := []byte(analyze.Name(text))
+	if len(w.names) >= maxNames {
+		clear(w.names)
+	}
+	w.names[string(text)] = n
+	return n
+}
+
+// place returns a place as it may be kept.
+func (w *worker) place(p analyze.Place) analyze.Place {
+	if q, ok := w.places[p]; ok {
+		return q
+	}
+	q := p
+	if p.Where != analyze.InPath {
+		q.Name = string(w.name([]byte(p.Name), p.Where == analyze.InHeader))
+	}
+	if len(w.places) >= maxNames {
+		clear(w.places)
+	}
+	w.places[p] = q
+	return q
+}
+
+func wireOf(x *capture.Exchange) analyze.Wire {
+	if x.Conn.Encrypted {
+		return analyze.TLS
+	}
+	return analyze.Plaintext
+}
+
+func moment(s capture.Stamp, c *capture.Conn) tally.Moment {
+	return tally.Moment{Nano: s.Time.UnixNano(), Frame: s.Frame, Conn: c.ID}
+}
+
+// Exchange implements capture.Handler.
+func (w *worker) Exchange(x *capture.Exchange) {
+	k := w.conn(x.Conn)
+	start := x.Request.Start
+	if !x.Request.Seen {
+		start = x.Response.Start
+	}
+	at := moment(start, x.Conn)
+	w.state.counts[exchanges]++
+	w.state.span.Add(at.Nano)
+
+	svc := w.service(x.Authority, k)
+	w.svc = svc
+	svc.requests++
+	svc.span.Add(at.Nano)
+	if k.at.IsValid() {
+		svc.addresses.At(k.at, func() *struct{} { return nil })
+	}
+	wire := wireOf(x)
+	svc.plaintext = svc.plaintext || wire == analyze.Plaintext
+	svc.encrypted = svc.encrypted || wire == analyze.TLS
+
+	o := w.reader.Begin()
+	w.o = o
+	o.At, o.Time = at, start.Time
+	o.Client, o.Server, o.ServerName = x.Conn.Client, x.Conn.Server, k.server
+	o.Wire, o.Method, o.Host, o.Status = wire, methodName(x.Method), svc.name, x.Status
+	path, query := splitTarget(x.Target)
+	o.Path = path
+	o.RequestBody, o.ResponseBody = x.Request.Body, x.Response.Body
+	o.Smuggled = smuggled(&x.Request)
+
+	w.rec, w.teach = nil, false
+	switch {
+	case !x.Request.Seen:
+		w.state.counts[responsesOnly]++
+	case endpoint.Noise(x.Method, path):
+	default:
+		made := answered(x) && w.state.records < w.in.opts.Endpoints
+		if answered(x) && !made {
+			w.state.counts[endpointLimit]++
+		}
+		method := []byte(x.Method)
+		if o.Method == "(other)" {
+			method = otherMethod
+		}
+		rec, ok := svc.tree.At(method, path, made)
+		if ok {
+			w.rec, w.teach = rec, made
+		}
+		if made {
+			svc.tree.Page(page(x))
+		}
+	}
+
+	w.response(x)
+	w.request(x, path, query)
+	o.Done()
+	w.conclude(x, k)
+	w.rec, w.svc, w.o = nil, nil, nil
+}
+
+// answered reports whether the answer speaks for the path being an endpoint.
+// Redirects to TLS and to a login are given to any path.
+func answered(x *capture.Exchange) bool {
+	switch {
+	case x.Status == 101, x.Status >= 200 && x.Status < 300, x.Status == 304:
+		return true
+	case x.Status >= 300 && x.Status < 400:
+		to := x.Response.Get("location")
+		return !(bytes.HasPrefix(to, []byte("https://")) && !x.Conn.Encrypted) && !bytes.Contains(to, []byte("login")) && !bytes.Contains(to, []byte("signin"))
+	}
+	return false
+}
+
+// page is the hash of an answer that is an HTML page, 0 for others.
+func page(x *capture.Exchange) uint64 {
+	b := x.Response.Body
+	if len(b) == 0 || !bytes.Contains(x.Response.Get("content-type"), []byte("html")) {
+		return 0
+	}
+	return uint64(len(b))<<32 | uint64(crc32.Checksum(b, castagnoli)) | 1
+}
+
+var otherMethod = []byte("(other)")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// smuggled translates the flaws of a request, as far as no lost byte explains
+// them.
+func smuggled(m *capture.Message) posture.Smuggling {
+	if m.Flaws == 0 || m.Flaws&(capture.FlawGap|capture.FlawCut|capture.FlawMidstream|capture.FlawSnapped) != 0 {
+		return 0
+	}
+	var s posture.Smuggling
+	for _, f := range smugglings {
+		if m.Flaws&f.flaw != 0 {
+			s |= f.is
+		}
+	}
+	return s
+}
+
+var smugglings = []struct {
+	flaw capture.Flaw
+	is   posture.Smuggling
+}{
+	{capture.FlawLengthAndChunked, posture.BothLengths}, {capture.FlawLengthConflict, posture.TwoLengths}, {capture.FlawChunk, posture.BadChunk},
+	{capture.FlawTransferEncoding, posture.OddCoding}, {capture.FlawFold, posture.FoldedHeader}, {capture.FlawBareLF, posture.BareLineFeed},
+	{capture.FlawHeaderSpace, posture.SpacedHeader}, {capture.FlawNUL, posture.NulByte}, {capture.FlawLengthInvalid, posture.InvalidLength},
+}
+
+// request reads what the client sent.
+func (w *worker) request(x *capture.Exchange, path, query []byte) {
+	o := w.o
+	w.scanner.Reset(sensitive.Message{Side: analyze.Request, Time: o.Time})
+	if w.teach && !o.SoftFailure {
+		w.rec.shapes.Message()
+	} else {
+		w.teach = false
+	}
+	w.segments(path)
+	w.queries.Query(query, w.query)
+	for i := range x.Request.Headers {
+		h := &x.Request.Headers[i]
+		w.requestHeader(h.Name, h.Value)
+	}
+	if len(x.Request.Body) > 0 {
+		var set *shape.Set
+		if w.teach {
+			set = w.rec.shapes
+		}
+		w.walk(&x.Request, analyze.Request, 0, set)
+	}
+	w.take()
+}
+
+// response reads what the server sent.
+func (w *worker) response(x *capture.Exchange) {
+	if !x.Response.Seen {
+		return
+	}
+	w.scanner.Reset(sensitive.Message{Side: analyze.Response, Time: w.o.Time})
+	grpc := false
+	for i := range x.Response.Headers {
+		h := &x.Response.Headers[i]
+		w.o.ResponseHeader(h.Name, h.Value)
+		w.scanner.Header(h.Name, h.Value)
+		grpc = grpc || failedGRPC(h)
+	}
+	for i := range x.Response.Trailer {
+		grpc = grpc || failedGRPC(&x.Response.Trailer[i])
+	}
+	w.visitor.soft = softness{}
+	if len(x.Response.Body) > 0 {
+		var set *shape.Set
+		if w.rec != nil {
+			set = w.rec.shapes
+		}
+		w.walk(&x.Response, analyze.Response, x.Status, set)
+	}
+	w.o.SoftFailure = x.Status >= 200 && x.Status < 300 && (grpc || w.visitor.soft.failed())
+	w.take()
+}
+
+func failedGRPC(h *capture.Header) bool {
+	return capture.EqualFold(h.Name, "grpc-status") && string(h.Value) != "0"
+}
+
+// walk reads a body once for all who want to know of it.
+func (w *worker) walk(m *capture.Message, side analyze.Side, status int, set *shape.Set) {
+	ctype := m.Get("content-type")
+	v := &w.visitor
+	v.side, v.depth, v.key, v.set = side, 0, v.key[:0], set != nil
+	if set != nil {
+		w.recorder.Open(set, side, status, ctype)
+	}
+	v.echo = side == analyze.Response && w.teach
+	r := w.walker.Walk(ctype, m.Body, v)
+	if set != nil {
+		w.recorder.Close(r.Complete && !m.Truncated)
+	}
+	if r.Format == body.None {
+		w.state.counts[bodiesOpaque]++
+	} else if m.Truncated || !r.Complete {
+		w.state.counts[bodiesPartial]++
+	} else {
+		w.state.counts[bodiesRead]++
+	}
+}
+
+// segments looks at the path for sensitive data. An identifier in a path is no
+// secret: the scanner is told what stands before it.
+func (w *worker) segments(path []byte) {
+	var previous []byte
+	for i := 0; len(path) > 0 && i < 32; i++ {
+		path = path[1:]
+		segment := path
+		if j := bytes.IndexByte(path, '/'); j >= 0 {
+			segment, path = path[:j], path[j:]
+		} else {
+			path = nil
+		}
+		text := segment
+		if bytes.IndexByte(segment, '%') >= 0 {
+			w.decoded = unescape(w.decoded[:0], segment)
+			text = w.decoded
+		}
+		w.scanner.Segment(i, previous, text)
+		previous = segment
+	}
+}
+
+func unescape(to, b []byte) []byte {
+	for i := 0; i < len(b); i++ {
+		if b[i] == '%' && i+2 < len(b) {
+			hi, lo := nibble(b[i+1]), nibble(b[i+2])
+			if hi < 16 && lo < 16 {
+				to = append(to, hi<<4|lo)
+				i += 2
+				continue
+			}
+		}
+		to = append(to, b[i])
+	}
+	return to
+}
+
+func nibble(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 255
+}
+
+func (w *worker) takeQuery(name, value []byte) {
+	if w.teach {
+		w.rec.shapes.Parameter(analyze.InQuery, w.name(name, false), value)
+	}
+	before := len(w.o.Credentials)
+	w.o.Parameter(name, value)
+	if len(w.o.Credentials) == before {
+		w.scanner.Parameter(name, value)
+	}
+}
+
+func (w *worker) takeCookie(name, value []byte) {
+	safe := w.name(name, false)
+	if w.teach {
+		w.rec.shapes.Parameter(analyze.InCookie, safe, value)
+	}
+	for i := range w.o.Credentials {
+		if c := &w.o.Credentials[i]; c.Place.Where == analyze.InCookie && c.Place.Name == string(safe) {
+			return // it is known what it is
+		}
+	}
+	w.scanner.Cookie(false, name, value)
+}
+
+// requestHeader gives a header to those whom it concerns. A credential that was
+// recognised is not looked at again.
+func (w *worker) requestHeader(name, value []byte) {
+	before := len(w.o.Credentials)
+	w.o.RequestHeader(name, value)
+	if capture.EqualFold(name, "cookie") {
+		body.Cookies(value, w.cookie)
+		return
+	}
+	lower := w.name(name, true)
+	if usual[string(lower)] {
+		return
+	}
+	if len(w.o.Credentials) == before {
+		w.scanner.Header(name, value)
+	}
+	if w.teach {
+		w.rec.shapes.Parameter(analyze.InHeader, lower, value)
+	}
+}
+
+// usual headers come with any client and are no parameters of an endpoint.
+var usual = func() map[string]bool {
+	m := map[string]bool{}
+	for _, h := range []string{
+		"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "connection", "content-encoding", "content-length", "content-type", "cookie", "date", "dnt", "expect",
+		"host", "keep-alive", "max-forwards", "origin", "pragma", "priority", "proxy-connection", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode",
+		"sec-fetch-site", "sec-fetch-user", "sec-gpc", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "upgrade-insecure-requests", "user-agent", "via",
+		"x-request-id", "x-correlation-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-scheme", "x-forwarded-server", "forwarded", "x-real-ip",
+		"x-amzn-trace-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "b3", "baggage", "x-cloud-trace-context", "x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms",
+		"x-envoy-external-address", "x-envoy-decorator-operation", "cf-ray", "cf-connecting-ip", "cf-ipcountry", "cf-visitor", "cdn-loop", "x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority",
+		"sentry-trace", "x-requested-with", "save-data", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol", "http2-settings",
+	} {
+		m[h] = true
+	}
+	return m
+}()
+
+// take moves the scanner's hits into the observation, one for each kind and
+// place of the message.
+func (w *worker) take() {
+	o := w.o
+	from := len(o.Hits)
+	hits := w.scanner.Hits()
+	for i := range hits {
+		h := &hits[i]
+		if h.Flags&sensitive.Masked != 0 {
+			continue
+		}
+		p := w.place(h.Place)
+		known := false
+		for j := from; j < len(o.Hits); j++ {
+			if k := &o.Hits[j]; k.Kind == h.Detector.ID && k.Place == p {
+				k.Values++
+				k.Test = k.Test && h.Flags&(sensitive.Test|sensitive.Documentation) != 0
+				known = true
+				break
+			}
+		}
+		if !known {
+			o.Hit(posture.Hit{Kind: h.Detector.ID, Category: string(h.Detector.Category), Place: p, Severity: h.Severity(o.Wire), Sample: h.Sample(), Values: 1,
+				Test: h.Flags&(sensitive.Test|sensitive.Documentation) != 0})
+		}
+	}
+}
+
+// conclude adds the exchange to all that is counted.
+func (w *worker) conclude(x *capture.Exchange, k *conn) {
+	o, svc, rec := w.o, w.svc, w.rec
+	var state *posture.State
+	if rec != nil {
+		state = &rec.state
+	}
+	posture.Observe(o, state, &svc.state)
+	if rec == nil || !o.Success {
+		posture.ObserveAgain(o, &svc.stray)
+	}
+	size := x.Request.BodySize + x.Response.BodySize
+	w.edge(k, o.Wire).add(o.At.Nano, size)
+	if rec != nil {
+		w.count(x, k)
+	} else {
+		w.state.counts[noiseExchanges]++
+	}
+	if w.in.opts.Calls != nil {
+		w.call(x, k)
+	}
+}
+
+func (e *edge) add(nano, size int64) {
+	e.exchanges++
+	e.bytes += size
+	e.span.Add(nano)
+}
+
+// count adds the exchange to its endpoint.
+func (w *worker) count(x *capture.Exchange, k *conn) {
+	o, rec := w.o, w.rec
+	rec.requests++
+	rec.span.Add(o.At.Nano)
+	rec.clients.Add(k.clientHash)
+	rec.in += x.Request.BodySize
+	rec.out += x.Response.BodySize
+	rec.latency.Add(x.Latency())
+	if o.Wire == analyze.TLS {
+		rec.encrypted++
+	} else {
+		rec.plaintext++
+	}
+	if x.Status == 0 {
+		rec.unanswered++
+	} else {
+		rec.statuses.Add(x.Status, 1)
+	}
+	if len(o.Credentials) == 0 {
+		rec.auth.Add("none", 1)
+	}
+	for i := range o.Credentials {
+		c := &o.Credentials[i]
+		again := false
+		for j := range i {
+			again = again || o.Credentials[j].Label == c.Label
+		}
+		if !again {
+			rec.auth.Add(c.Label, 1)
+		}
+		if kind := c.Kind.Sensitive(); kind != "" {
+			rec.find(kind, "credential", c.Place, 1, w.severity(kind, c.Place), o.At, c.Sample)
+		}
+	}
+	for i := range o.SetCookies {
+		if c := &o.SetCookies[i]; c.Session {
+			rec.find("session_cookie", "credential", c.Place, 1, w.severity("session_cookie", c.Place), o.At, c.Sample)
+		}
+	}
+	for i := range o.Hits {
+		if h := &o.Hits[i]; !taken(o, h.Place) {
+			rec.find(h.Kind, h.Category, h.Place, uint64(h.Values), h.Severity, o.At, h.Sample)
+		}
+	}
+}
+
+// taken reports whether a place holds a session cookie that was counted.
+func taken(o *posture.Observation, p analyze.Place) bool {
+	if p.Where != analyze.InSetCookie {
+		return false
+	}
+	for i := range o.SetCookies {
+		if o.SetCookies[i].Session && o.SetCookies[i].Place == p {
+			return true
+		}
+	}
+	return false
+}
+
+// detectors finds a detector by its id.
+var detectors = func() map[string]*sensitive.Detector {
+	m := map[string]*sensitive.Detector{}
+	for i := range sensitive.Detectors {
+		m[sensitive.Detectors[i].ID] = &sensitive.Detectors[i]
+	}
+	return m
+}()
+
+func (w *worker) severity(kind string, p analyze.Place) analyze.Severity {
+	return sensitive.Severity(detectors[kind], p, w.o.Wire)
+}
+
+// edge is the cell of the matrix that an exchange of a connection belongs to.
+func (w *worker) edge(k *conn, wire analyze.Wire) *edge {
+	for i := range k.n {
+		if k.edges[i].service == w.svc {
+			return k.edges[i].edge
+		}
+	}
+	e := w.cell(edgeKey{client: k.end, server: k.at, service: w.svc.name, wire: wire})
+	if k.n < len(k.edges) {
+		k.edges[k.n] = connEdge{w.svc, e}
+		k.n++
+		e.connections++
+	}
+	return e
+}
+
+func (w *worker) cell(key edgeKey) *edge {
+	if e, ok := w.state.edges.At(key, newEdge); ok {
+		return e
+	}
+	return new(edge) // beyond the limit: counted by nobody
+}
+
+// Handshake implements capture.Handler.
+func (w *worker) Handshake(h *capture.Handshake) {
+	w.state.counts[handshakes]++
+	if !h.ServerSeen {
+		w.state.counts[handshakesUnanswered]++
+		return
+	}
+	k := w.conn(h.Conn)
+	sni := hostName([]byte(h.SNI))
+	svc := w.service([]byte(h.SNI), k)
+	nano := h.At.Time.UnixNano()
+	w.state.span.Add(nano)
+	svc.span.Add(nano)
+	svc.encrypted = true
+	if k.at.IsValid() {
+		svc.addresses.At(k.at, func() *struct{} { return nil })
+	}
+
+	key := sessionKey{server: k.at, sni: sni, alpn: analyze.Clean([]byte(h.ALPN)), version: h.Version, cipher: h.Cipher}
+	ph := posture.Handshake{At: moment(h.At, h.Conn), Time: h.At.Time, Client: h.Conn.Client, Server: h.Conn.Server, ServerName: k.server, SNI: sni, Version: h.Version, Cipher: h.Cipher}
+	if l := h.Leaf; l != nil {
+		key.certificate = l.SHA256
+		ph.Leaf = &posture.Leaf{Names: l.Names, NotBefore: l.NotBefore, NotAfter: l.NotAfter, SelfSigned: l.SelfSigned}
+	} else {
+		w.state.counts[certificatesHidden]++
+	}
+	if s, ok := w.state.sessions.At(key, newSession); ok {
+		s.connections++
+		s.span.Add(nano)
+		if h.JA3 != "" {
+			s.ja3.At(h.JA3, func() *struct{} { return nil })
+		}
+		s.ja3s = least(s.ja3s, h.JA3S)
+		if l := h.Leaf; l != nil {
+			s.subject, s.issuer = max(s.subject, analyze.Clean([]byte(l.Subject))), max(s.issuer, analyze.Clean([]byte(l.Issuer)))
+			s.notAfter = max(s.notAfter, l.NotAfter.Unix())
+		}
+	}
+	w.reader.Handshake(&ph, &svc.state)
+	k.tls = w.cell(edgeKey{client: k.end, server: k.at, service: svc.name, wire: analyze.TLS, version: h.Version, cipher: h.Cipher})
+	k.tls.connections++
+	k.tls.span.Add(nano)
+}
+
+// WebSocket implements capture.Handler.
+func (w *worker) WebSocket(s *capture.WebSocket) {
+	w.state.counts[webSockets]++
+	w.state.counts[webSocketMessages] += s.Messages[0] + s.Messages[1]
+}
+
+// Connection implements capture.Handler.
+func (w *worker) Connection(s *capture.Summary) {
+	if k := w.conns[s.Conn.ID]; k != nil {
+		if k.tls != nil {
+			k.tls.bytes += s.Bytes[0] + s.Bytes[1]
+			k.tls.span.Add(s.End.Time.UnixNano())
+		}
+		delete(w.conns, s.Conn.ID)
+	}
+}
