@@ -42,7 +42,6 @@ var edges = map[string][]string{
 	"analyze/sensitive": {"analyze", "analyze/body"},
 	"analyze/shape":     {"analyze", "analyze/body"},
 	"analyze/tally":     {"analyze"},
-	"analyze/tally":     {},
 
 	"storage":                       {"analyze"},
 	"storage/clickhouse":            {"analyze", "storage", "storage/embedded"}, // one dialect, two engines
