@@ -46,7 +46,7 @@ func (c *queryCmd) Run(ctx context.Context, a *app) error {
 	if strings.TrimSpace(c.SQL) == "" {
 		return listQueries(a.Stdout)
 	}
-	sql, err := named(c.SQL)
+	sql, err := statement(c.SQL)
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func listQueries(w io.Writer) error {
 	return nil
 }
 
-// named returns the SQL of a named query, or what is SQL already.
-func named(question string) (string, error) {
+// statement returns the SQL of a named query, or what is SQL already.
+func statement(question string) (string, error) {
 	name := strings.TrimSpace(question)
 	for _, q := range clickhouse.Queries {
 		if strings.EqualFold(q.Name, name) {
@@ -103,7 +103,7 @@ func storeError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, embedded.ErrAbsent), errors.Is(err, clickhouse.ErrEmpty):
-		return hintError{err, "read a capture first: plainsight read --store FILE"}
+		return hintError{err, "read a capture first: plainsight read --keep FILE"}
 	case errors.Is(err, embedded.ErrMissing):
 		return hintError{err, "run plainsight setup"}
 	case errors.Is(err, embedded.ErrBusy):

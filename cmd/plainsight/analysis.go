@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime"
+
+	"plainsight/analyze"
+	"plainsight/analyze/inventory"
+	"plainsight/capture"
+	"plainsight/storage"
+)
+
+// maxShards is where more shards stop paying: the source is one goroutine.
+const maxShards = 8
+
+// analysis is how a run turns traffic into a snapshot.
+type analysis struct {
+	Key    analyze.Key
+	Shards int // 0: one for each core
+	// Lines wraps the handler of each shard; nil: nothing to do.
+	Lines func(capture.Handler) capture.Handler
+	// Run takes the exchanges as rows while they pass; nil: nobody wants them.
+	Run storage.Writer
+}
+
+// analyze reads the inputs and concludes. Where it is interrupted it returns
+// the conclusions so far and the error of ctx.
+func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.Snapshot, error) {
+	var storeErr error
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name}
+	if how.Run != nil {
+		// An interrupted run still keeps what it saw.
+		write := context.WithoutCancel(ctx)
+		o.Calls = func(calls []analyze.Call) {
+			if storeErr == nil {
+				if storeErr = how.Run.Calls(write, calls); storeErr != nil {
+					stop() // no use reading on
+				}
+			}
+		}
+	}
+	inv := inventory.New(o)
+	handler := func(shard int) capture.Handler {
+		if how.Lines == nil {
+			return inv.Worker(shard)
+		}
+		return how.Lines(inv.Worker(shard))
+	}
+	shards := how.Shards
+	if shards <= 0 {
+		shards = min(runtime.GOMAXPROCS(0), maxShards)
+	}
+	files, counts, err := in.read(ctx, a, shards, handler)
+	if err != nil && (!errors.Is(err, context.Canceled) || len(files) == 0) {
+		return nil, err
+	}
+	snap := inv.Snapshot(files, &counts)
+	if storeErr != nil {
+		return nil, storeError(storeErr)
+	}
+	return snap, err
+}

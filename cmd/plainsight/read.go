@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"plainsight/analyze"
+	"plainsight/analyze/exchanges"
+	"plainsight/analyze/report"
+	"plainsight/analyze/sensitive"
+	"plainsight/capture"
+	"plainsight/storage"
+	"plainsight/storage/clickhouse"
+)
+
+type readCmd struct {
+	Files []string `arg:"" name:"file" help:"Captures (pcap, pcapng, gzip or zstd of them), logs of exchanges (NDJSON), or - for standard input."`
+
+	Format string   `enum:"text,json,html,sarif,none" default:"text" help:"What goes to standard output: ${enum}." placeholder:"FORMAT"`
+	Output []string `short:"o" help:"Write a report to FILE too, in the format of its ending (.txt .json .html .sarif)." placeholder:"FILE"`
+	FailOn string   `enum:"info,low,medium,high,critical,never" default:"never" help:"Exit with 1 on a finding at least this severe: ${enum}." placeholder:"SEVERITY"`
+
+	Keep      bool   `help:"Keep the result in the local store, for plainsight query."`
+	Store     string `help:"Keep it in this store: a directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
+	KeyFile   string `help:"Key of the fingerprints that join equal values; made if it is missing." placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
+	Exchanges string `help:"Write each exchange, handshake and stream to FILE as a line of JSON." placeholder:"FILE"`
+	Reveal    bool   `help:"Write those lines as seen, not masked: they will hold secrets."`
+	Shards    int    `default:"0" help:"Shards that read connections side by side; 0: one for each core." placeholder:"N"`
+}
+
+// Help is shown below the flags.
+func (*readCmd) Help() string {
+	return `  plainsight read capture.pcapng
+  plainsight read -o report.html --fail-on high capture.pcapng
+  tcpdump -i any -w - | plainsight read -`
+}
+
+// Run reads the files and reports.
+func (c *readCmd) Run(ctx context.Context, a *app) error {
+	outputs, err := c.outputs()
+	if err != nil {
+		return err
+	}
+	in, err := a.inputs(c.Files)
+	if err != nil {
+		return err
+	}
+	keep := c.Keep || c.Store != ""
+	in.digest = keep
+	key, err := c.key(keep)
+	if err != nil {
+		return err
+	}
+	var run storage.Writer
+	if keep {
+		s, err := clickhouse.Open(ctx, clickhouse.Options{Store: c.Store, Create: true, Log: a.Log})
+		if err != nil {
+			return storeError(err)
+		}
+		defer s.Close()
+		if run, err = s.Begin(ctx); err != nil {
+			return storeError(err)
+		}
+	}
+	lines, closeLines, err := c.lines(a, in)
+	if err != nil {
+		return err
+	}
+	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: c.Shards, Lines: lines, Run: run})
+	if e := closeLines(); err == nil && e != nil {
+		err = fmt.Errorf("write exchanges: %w", e)
+	}
+	interrupted := errors.Is(err, context.Canceled) && snap != nil
+	if err != nil && !interrupted {
+		return err
+	}
+	if interrupted {
+		a.Log.Warn("interrupted: the report is of what was read until then")
+		ctx = context.WithoutCancel(ctx)
+	}
+	if run != nil {
+		if err := run.Commit(ctx, snap); err != nil {
+			return storeError(err)
+		}
+	}
+	for _, o := range outputs {
+		if err := o.write(snap); err != nil {
+			return err
+		}
+	}
+	if f, ok := report.ByName(c.Format); ok {
+		width, onTerminal := terminal(a.Stdout)
+		colour := onTerminal && os.Getenv("NO_COLOR") == ""
+		if err := f.Write(a.Stdout, snap, report.Options{Width: width, Colour: colour}); err != nil {
+			return err
+		}
+	}
+	if least, ok := analyze.ParseSeverity(c.FailOn); ok {
+		for i := range snap.Findings {
+			if snap.Findings[i].Severity >= least {
+				return errFindings
+			}
+		}
+	}
+	return nil
+}
+
+// output is a file that a report is written to.
+type output struct {
+	name   string
+	format report.Format
+}
+
+// outputs finds the format of each file by its ending.
+func (c *readCmd) outputs() ([]output, error) {
+	var all []output
+	for _, name := range c.Output {
+		o := output{name: name}
+		for _, f := range report.Formats() {
+			if f.Extension == filepath.Ext(name) {
+				o.format = f
+			}
+		}
+		if o.format.Write == nil {
+			return nil, usagef("%s: no report has this ending (use .txt, .json, .html or .sarif)", name)
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+func (o output) write(s *analyze.Snapshot) error {
+	f, err := os.OpenFile(o.name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if err := o.format.Write(f, s, report.Options{}); err != nil {
+		f.Close()
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return f.Close()
+}
+
+// lines opens the file of exchanges. The first function wraps a handler so that
+// it writes them; the second ends the file.
+func (c *readCmd) lines(a *app, in *inputs) (wrap func(capture.Handler) capture.Handler, done func() error, err error) {
+	if c.Exchanges == "" {
+		if c.Reveal {
+			return nil, nil, usagef("--reveal is for --exchanges: name the file to write")
+		}
+		return nil, func() error { return nil }, nil
+	}
+	if c.Reveal {
+		a.Log.Warn("writing exchanges as seen: the file will hold secrets and personal data", "file", c.Exchanges)
+	}
+	out, closeOut := io.Writer(a.Stdout), func() error { return nil }
+	if c.Exchanges != "-" {
+		f, err := os.OpenFile(c.Exchanges, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("write exchanges: %w", err)
+		}
+		out, closeOut = f, f.Close
+	}
+	w := exchanges.New(out, exchanges.Options{Reveal: c.Reveal, Mask: sensitive.MaskText, Name: in.name})
+	return w.Handler, func() error { return errors.Join(w.Flush(), closeOut()) }, nil
+}
+
+// key reads the key of the fingerprints. Results that are kept need the same
+// key in each run, so that the same value has the same fingerprint; a report
+// alone takes a new one.
+func (c *readCmd) key(keep bool) (analyze.Key, error) {
+	name := c.KeyFile
+	if name == "" {
+		if !keep {
+			return analyze.NewKey(), nil
+		}
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return analyze.Key{}, hintError{err, "name a key with --key-file"}
+		}
+		name = filepath.Join(dir, "plainsight", "key")
+	}
+	return keyFile(name)
+}
+
+// keyFile reads a key of 64 hex digits, or makes the file if it is missing.
+func keyFile(name string) (analyze.Key, error) {
+	var key analyze.Key
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		key = analyze.NewKey()
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return key, fmt.Errorf("make a key: %w", err)
+		}
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return key, fmt.Errorf("make a key: %w", err)
+		}
+		if _, err := fmt.Fprintf(f, "%x\n", key[:]); err != nil {
+			f.Close()
+			return key, fmt.Errorf("make a key: %w", err)
+		}
+		return key, f.Close()
+	}
+	if err != nil {
+		return key, fmt.Errorf("read the key: %w", err)
+	}
+	digits := bytes.TrimSpace(text)
+	if n, err := hex.Decode(key[:], digits[:min(len(digits), 2*len(key))]); err != nil || n != len(key) || len(digits) != 2*n {
+		return key, usagef("%s: a key is %d hex digits and nothing else (remove the file to have one made)", name, 2*len(key))
+	}
+	return key, nil
+}
