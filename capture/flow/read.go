@@ -137,8 +137,11 @@ func (c *conn) handover(found *side, at capture.Stamp) {
 			}
 		}
 	}
-	p.End(capture.ToServer, false, at)
-	p.End(capture.ToClient, false, at)
+	for d := capture.ToServer; d <= capture.ToClient; d++ {
+		if !c.side(d).ended {
+			p.End(d, false, at)
+		}
+	}
 	c.handovers++
 	for i := range c.sides {
 		s := &c.sides[i]
