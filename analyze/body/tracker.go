@@ -194,6 +194,37 @@ func FreeKey(name []byte) bool {
 		return true
 	case n >= 16 && digits >= 2 && upper >= 3 && lower >= 3: // tokens
 		return true
+	case n >= 8 && marks == 0 && upper >= 2 && lower >= 2:
+		return jumbled(name, digits > 0)
 	}
 	return false
+}
+
+// jumbled reports whether capitals (and digits) are strewn over a name as they
+// are in no camelCase: many words, of less than three letters each.
+func jumbled(name []byte, digits bool) bool {
+	words, letters := CamelWords(name)
+	return words >= 4 && letters*10 <= words*28 || digits && words >= 3 && letters < words*3
+}
+
+// CamelWords counts the words of a name in camelCase and their letters.
+func CamelWords(name []byte) (words, letters int) {
+	for i, c := range name {
+		up := 'A' <= c && c <= 'Z'
+		if !up && (c < 'a' || c > 'z') {
+			continue
+		}
+		letters++
+		before, after := byte('A'), byte('A')
+		if i > 0 {
+			before = name[i-1]
+		}
+		if i+1 < len(name) {
+			after = name[i+1]
+		}
+		if i == 0 || before < 'A' || up && (before >= 'a' || after >= 'a') {
+			words++
+		}
+	}
+	return words, letters
 }

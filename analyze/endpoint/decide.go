@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"plainsight/analyze/body"
 )
 
 // group is a decided node: one literal, or all that became one parameter.
@@ -250,6 +252,7 @@ const (
 	fNotSelf
 	fEchoed
 	fParam
+	fTyped
 	fWordParam
 	fParamLike
 	fParamBelow
@@ -303,6 +306,7 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 	yes(fEchoed, k.echoed)
 	if p := g.kids["{}"]; p != nil {
 		f[fParam] = 1
+		f[fTyped] = p.typed()
 		f[fWordParam] = math.Log2(float64(len(p.members)) + 1)
 		like := d.alike(p, k)
 		f[fParamLike], f[fParamBelow] = like.own, like.below
@@ -386,7 +390,8 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 		f[fSkeleton] = math.Log2(float64(same) + 1)
 	}
 	if upper > 0 && lower > 0 {
-		f[fShortWords] = max(0, 4.5-float64(upper+lower)/float64(camels([]byte(k.name))))
+		words, letters := body.CamelWords([]byte(k.name))
+		f[fShortWords] = max(0, 4.5-float64(letters)/float64(words))
 	}
 	// A name is met below several values of a parameter above, a value below one.
 	if chances := min(uint64(g.raws), k.n); chances > 1 {
@@ -396,6 +401,21 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 		f[fRare] = (1 - spread) * sure
 	}
 	return f
+}
+
+// typed is how sure it is that all values of a parameter are of one class.
+func (g *group[R]) typed() float64 {
+	var all, most uint64
+	for c, n := range g.classes {
+		all += n
+		if class(c) != word && class(c) != token && class(c) != text {
+			most = max(most, n)
+		}
+	}
+	if most < all || all == 0 {
+		return 0
+	}
+	return math.Log2(float64(all) + 1)
 }
 
 // skeleton is a name with each run of digits as one 0.
@@ -417,46 +437,47 @@ var weights = [nFeatures]struct {
 	name   string
 	weight float64
 }{
-	fOne:         {"one", -0.61},
-	fRoot:        {"root", -0.85},
+	fOne:         {"one", -0.54},
+	fRoot:        {"root", -0.73},
 	fBelowParam:  {"belowParam", -1.90},
-	fBelowPlural: {"belowPlural", 0.67},
+	fBelowPlural: {"belowPlural", 0.70},
 	fOwn:         {"own", -0.43},
-	fSelf:        {"self", 7.35},
-	fNotSelf:     {"notSelf", 0.17},
-	fEchoed:      {"echoed", 1.67},
-	fParam:       {"param", 1.94},
-	fParamLike:   {"paramLike", 0.61},
-	fParamBelow:  {"paramBelow", -0.05},
-	fParamShared: {"paramShared", -0.34},
-	fParamMany:   {"paramMany", 0.08},
-	fMany:        {"many", 0.67},
-	fShared:      {"shared", 1.36},
-	fGoodBelow:   {"goodBelow", 0.27},
-	fCountBelow:  {"countBelow", -0.09},
-	fTopBelow:    {"topBelow", 0.30},
-	fTop:         {"top", -0.01},
-	fGood:        {"good", 0.39},
-	fGoodShare:   {"goodShare", 0.64},
-	fSiblings:    {"siblings", -0.17},
-	fParamKid:    {"paramKid", 1.16},
-	fLiteralKid:  {"literalKid", -0.25},
-	fPlural:      {"plural", -2.05},
-	fDigits:      {"digits", 1.34},
-	fHyphen:      {"hyphen", 1.38},
-	fUnder:       {"under", 0.88},
-	fWordParam:   {"wordParam", 0.28},
+	fSelf:        {"self", 7.46},
+	fNotSelf:     {"notSelf", 0.06},
+	fEchoed:      {"echoed", 1.65},
+	fParam:       {"param", 2.36},
+	fParamLike:   {"paramLike", 0.57},
+	fParamBelow:  {"paramBelow", -0.30},
+	fParamShared: {"paramShared", 0.09},
+	fParamMany:   {"paramMany", 0.37},
+	fMany:        {"many", 0.77},
+	fShared:      {"shared", 1.35},
+	fGoodBelow:   {"goodBelow", 0.13},
+	fCountBelow:  {"countBelow", -0.18},
+	fTopBelow:    {"topBelow", 0.32},
+	fTop:         {"top", -0.06},
+	fGood:        {"good", 0.52},
+	fGoodShare:   {"goodShare", 0.76},
+	fSiblings:    {"siblings", -0.22},
+	fParamKid:    {"paramKid", 1.09},
+	fLiteralKid:  {"literalKid", -0.31},
+	fPlural:      {"plural", -2.00},
+	fDigits:      {"digits", 1.20},
+	fHyphen:      {"hyphen", 1.28},
+	fUnder:       {"under", 0.96},
+	fWordParam:   {"wordParam", 0.05},
 	fSkeleton:    {"skeleton", 0.00},
-	fShortWords:  {"shortWords", 4.22},
-	fCollection:  {"collection", -2.47},
-	fFile:        {"file", 4.75},
-	fDot:         {"dot", 0.35},
-	fMixed:       {"mixed", -4.73},
-	fUpper:       {"upper", 4.20},
-	fCount:       {"count", -0.47},
-	fLeaf:        {"leaf", -1.34},
+	fShortWords:  {"shortWords", 3.94},
+	fCollection:  {"collection", -2.50},
+	fTyped:       {"typed", -0.38},
+	fFile:        {"file", 4.77},
+	fDot:         {"dot", 0.38},
+	fMixed:       {"mixed", -4.78},
+	fUpper:       {"upper", 4.24},
+	fCount:       {"count", -0.45},
+	fLeaf:        {"leaf", -1.43},
 	fSpread:      {"spread", -2.76},
-	fRare:        {"rare", -2.40},
+	fRare:        {"rare", -2.12},
 }
 
 // plural reports whether a word looks like the name of a collection.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 
+	"plainsight/analyze/body"
 	"plainsight/analyze/shape"
 )
 
@@ -192,10 +193,10 @@ func classify(s []byte) class {
 	if dashes > 0 && digits >= 2 && scrambled(s) {
 		return token
 	}
-	body := s
+	rest := s
 	if i := bytes.IndexByte(s, '_'); i >= 1 && i <= 12 && n-i > 6 && letters(s[:i]) {
-		body = s[i+1:] // cus_Nff…
-		if d, u, l := count(body); d > 0 && u+l > 0 && (u > 0 && l > 0 || d >= 2) && bytes.IndexByte(body, '_') < 0 && bytes.IndexByte(body, '-') < 0 {
+		rest = s[i+1:] // cus_Nff…
+		if d, u, l := count(rest); d > 0 && u+l > 0 && (u > 0 && l > 0 || d >= 2) && bytes.IndexByte(rest, '_') < 0 && bytes.IndexByte(rest, '-') < 0 {
 			return token
 		}
 	}
@@ -247,31 +248,8 @@ func scrambled(s []byte) bool {
 // jumbled reports whether capitals are strewn over a segment as they are in no
 // run of camelCase words: four words or more, of three letters or less each.
 func jumbled(s []byte) bool {
-	_, upper, lower := count(s)
-	words := camels(s)
-	return words >= 4 && (upper+lower)*10 <= words*32
-}
-
-// camels counts the words of a segment in camelCase; it is 1 or more where
-// there is a letter.
-func camels(s []byte) (words int) {
-	for i, c := range s {
-		up := 'A' <= c && c <= 'Z'
-		if !up && (c < 'a' || c > 'z') {
-			continue
-		}
-		before, after := byte('A'), byte('A')
-		if i > 0 {
-			before = s[i-1]
-		}
-		if i+1 < len(s) {
-			after = s[i+1]
-		}
-		if i == 0 || before < 'A' || up && (before >= 'a' || after >= 'a') {
-			words++
-		}
-	}
-	return words
+	words, letters := body.CamelWords(s)
+	return words >= 4 && letters*10 <= words*32
 }
 
 // unspeakable reports whether six consonants or more stand in a row.

@@ -157,7 +157,7 @@ func (n *node) enum(key string) []string {
 		least = min(least, v.n)
 	}
 	d := uint64(len(n.values))
-	if least < 2 || total < 3*d {
+	if least < 2 || total < 2*d || n.coded() {
 		return nil
 	}
 	if d == 1 && (total < 4 || !typeKey(key)) {
@@ -169,6 +169,35 @@ func (n *node) enum(key string) []string {
 	}
 	slices.Sort(values)
 	return values
+}
+
+// coded reports whether the values are of a list that the world keeps, of
+// which traffic shows a part: countries, currencies, languages, time zones.
+func (n *node) coded() bool {
+	if len(n.values) < 4 {
+		return false
+	}
+	for _, v := range n.values {
+		capitals, small := 0, 0
+		for _, c := range []byte(v.text) {
+			switch {
+			case 'A' <= c && c <= 'Z':
+				capitals++
+			case 'a' <= c && c <= 'z':
+				small++
+			}
+		}
+		letters := capitals + small
+		plain := letters == len(v.text)
+		switch {
+		case plain && letters <= 3 && (capitals == letters && letters > 1 || small == 2 && letters == 2): // JP, EUR, de
+		case !plain && len(v.text) <= 7 && small == 2 && (capitals == 2 || capitals == 0): // pt-BR
+		case strings.Contains(v.text, "/") && capitals >= 2 || v.text == "UTC" || v.text == "GMT": // Asia/Tokyo
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // typeKey reports whether a field is likely to name a kind of thing, so that
@@ -193,6 +222,28 @@ func secretive(key string) bool {
 	}
 	return false
 }
+
+// sparse reports whether the keys of an object of alike values are as rare as
+// those of a map: most were seen once, or each is in few of many objects. Few
+// objects prove little, unless the field is named like a map.
+func (n *node) sparse(kids, once, entries, free int, types uint8) bool {
+	objects := int(n.objects)
+	switch {
+	case free*2 >= entries && free > 0:
+		return true
+	case mapNames[strings.ToLower(n.name)] && types&(object|array) == 0:
+		return objects == 0 || entries <= kids*objects*2/3 || objects <= 2
+	case objects >= 8 && kids >= 6:
+		return entries*5 <= kids*objects
+	case objects >= 3 && kids >= 4:
+		return once*2 >= kids && entries < 3*kids && entries*2 <= kids*objects
+	}
+	return false
+}
+
+// mapNames are usual names of maps from free keys to plain values.
+var mapNames = map[string]bool{"labels": true, "annotations": true, "metadata": true, "matchlabels": true, "headers": true, "env": true, "environment": true,
+	"attributes": true, "properties": true, "extra": true, "extras": true, "translations": true, "custom_fields": true, "customfields": true, "tags": true}
 
 // broad is the types of a node without null and with integers as numbers.
 func (n *node) broad() uint8 {
@@ -231,18 +282,14 @@ func (n *node) asMap() *node {
 			types = t
 		}
 	}
-	free := 0
+	free, kids := 0, len(n.kids)
 	if n.wild != nil {
 		free = int(n.wild.sure)
 		if t := n.wild.broad(); types != 0 && t != 0 && t != types {
 			mixed = true
 		}
 	}
-	kids := len(n.kids)
-	is := free > 0 && kids == 0 ||
-		free > 0 && !mixed && always == 0 && free*2 >= entries ||
-		!mixed && always == 0 && kids >= 5 && n.objects >= 3 && once*2 >= kids && entries < 3*kids
-	if !is {
+	if !(free > 0 && kids == 0 || !mixed && always == 0 && n.sparse(kids, once, entries, free, types)) {
 		return nil
 	}
 	m := &Set{opts: Options{}.withDefaults()}
