@@ -520,11 +520,13 @@ func birthDate(c *candidate) bool {
 		return c.born(num(t8[:4]), num(t8[4:6]), num(t8[6:8]))
 	}
 	if c.digits != c.n {
-		return c.whole && c.monthName()
+		return c.whole && (c.monthName() || c.high == 9 && c.digits >= 6 && c.digits <= 8 && bytes.Contains(c.text, []byte("年")))
 	}
 	switch {
 	case c.groups == 1 && len(t) == 8 && c.seps == 0:
 		return c.born(num(t[:4]), num(t[4:6]), num(t[6:])) || c.born(num(t[4:]), num(t[2:4]), num(t[:2])) || c.born(num(t[4:]), num(t[:2]), num(t[2:4]))
+	case c.groups == 1 && len(t) == 6 && c.seps == 0 && c.whole:
+		return validDate(2000, num(t[2:4]), num(t[4:])) || validDate(2000, num(t[2:4]), num(t[:2]))
 	case c.groups != 3 || !c.only(dashSep|dotSep|slashSep|blankSep):
 		return false
 	}

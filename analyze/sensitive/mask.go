@@ -135,12 +135,32 @@ func (m *Masker) runs(t []byte) {
 		letters := upper + lower
 		switch {
 		case digits >= 7,
+			len(run) >= 8 && digits >= 2 && upper >= 1 && lower >= 1,
+			len(run) >= 8 && upper >= 1 && lower >= 1 && unspeakable(run),
 			len(run) >= 12 && digits >= 2 && letters >= 2,
 			len(run) >= 16 && upper >= 2 && lower >= 2 && alternating(run) >= 5,
 			len(run) >= 24 && bytes.IndexByte(run, '-') < 0 && bytes.IndexByte(run, '_') < 0:
 			m.cuts = append(m.cuts, cut{start, i})
 		}
 	}
+}
+
+// unspeakable reports whether five consonants stand in a row.
+func unspeakable(b []byte) bool {
+	n := 0
+	for _, c := range b {
+		switch c | 0x20 {
+		case 'a', 'e', 'i', 'o', 'u', 'y':
+			n = 0
+		default:
+			if kinds[c]&(isUpper|isLower) == 0 {
+				n = 0
+			} else if n++; n >= 5 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // render joins what lies between the cuts with their masks.

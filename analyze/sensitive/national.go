@@ -501,7 +501,7 @@ func licence(c *candidate) bool {
 }
 
 func plate(c *candidate) bool {
-	if c.n < 3 || c.n > 9 || c.groups > 4 || !c.only(dashSep|blankSep|dotSep) || c.number || c.lower > 0 && c.upper > 0 {
+	if n := c.n - c.high + (c.high+2)/3; n < 3 || n > 9 || c.groups > 4 || !c.only(dashSep|blankSep|dotSep) || c.number || c.lower > 0 && c.upper > 0 {
 		return false
 	}
 	return c.upper+c.lower+c.high > 0 && c.digits > 0
@@ -581,7 +581,7 @@ func mbi(c *candidate) bool {
 }
 
 func recordNumber(c *candidate) bool {
-	return c.only(dashSep|blankSep|dotSep|slashSep) && c.groups <= 4 && c.high == 0 && c.upper+c.lower <= 6 && !(c.upper > 0 && c.lower > 0)
+	return c.only(dashSep|blankSep|dotSep|slashSep) && c.groups <= 4 && c.high == 0 && c.upper+c.lower <= 8 && !(c.upper > 0 && c.lower > 0)
 }
 
 // icd10: a chapter's letter, two digits, and a subdivision.

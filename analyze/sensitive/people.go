@@ -7,7 +7,10 @@ import "bytes"
 
 // phone: international with + and a country code, or national under its name.
 func phone(c *candidate) bool {
-	if c.seps&(colonSep|otherSep) != 0 || uniform(c.compact) || c.groups > 7 {
+	if c.digits < c.n && !c.extension() {
+		return false
+	}
+	if c.seps&(colonSep|otherSep) != 0 || c.digits < 7 || uniform(c.compact) || c.groups > 7 {
 		return false
 	}
 	if len(c.text) > 0 && c.text[0] == '+' {
@@ -23,6 +26,21 @@ func phone(c *candidate) bool {
 		return false
 	}
 	return true
+}
+
+// extension cuts one off a telephone number: x123, ext. 45.
+func (c *candidate) extension() bool {
+	i := bytes.LastIndexAny(c.text, "xX")
+	if i < 7 || c.high > 0 || c.upper+c.lower > 3 {
+		return false
+	}
+	if i > 0 && c.text[i-1]|0x20 == 'e' {
+		i--
+	}
+	named, whole := c.named, c.whole
+	c.cut(bytes.TrimRight(c.text[:i], " ,;"))
+	c.named, c.whole = named, whole
+	return c.digits == c.n
 }
 
 // personName: letters, few of anything else, not a word of configuration.

@@ -297,6 +297,21 @@ func (f *finder) strong(text []byte, from int, sum uint32, cl *class) {
 		f.add(rows.key, from, len(text), 0.99)
 		return
 	}
+	if len(body) >= 20 {
+		f.noToken = 0
+		if ps := prefixes[body[0]&127]; ps != nil {
+			f.maker(text, from, ps, cl)
+		}
+		if body[0] == 'e' && body[1] == 'y' {
+			if n, _ := jwtLength(body); n > 0 {
+				f.add(rows.jwt, from, from+n, 0.99)
+			}
+		}
+		if len(f.found) > 0 && f.found[0].to == len(text) {
+			return
+		}
+		f.noToken = 0
+	}
 	switch body[0] {
 	case '$', '{', 'p', 's', 'b', 'a':
 		if len(body) >= 20 && sum&signBlank == 0 && (sum&signDollar != 0 || sum&signBrace != 0 || sum&signColon != 0) {

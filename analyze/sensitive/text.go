@@ -20,7 +20,9 @@ func wordsOf(list string) map[string]bool {
 // and pieces with digits by their shape and by the words before them.
 func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 	prose := sum&signBlank != 0 // there may be words before a value
-	joined := 0                 // pieces end here; what is inside one is not judged again
+	// Scripts and pages speak of passwords all the time and tell none.
+	code := len(text) > 1000 && sum&(signLess|signBrace) != 0
+	joined := 0 // pieces end here; what is inside one is not judged again
 	for i := from; i < len(text); {
 		b := text[i]
 		k := kinds[b]
@@ -39,6 +41,9 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 		if start > from && (text[start-1] >= 0x80 && kinds[b]&isDigit == 0) {
 			continue // inside a word of another script
 		}
+		if len(f.found) > 0 && f.covered(start) {
+			continue
+		}
 		if ps := prefixes[b&127]; ps != nil && start >= f.noToken {
 			if end := f.maker(text, start, ps, cl); end > 0 {
 				i = end
@@ -46,7 +51,7 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 				continue
 			}
 		}
-		if b == 'e' && len(text)-start > 30 && text[start+1] == 'y' && start >= f.noToken && !f.covered(start) {
+		if b == 'e' && len(text)-start > 30 && text[start+1] == 'y' && start >= f.noToken {
 			// JSON Web Tokens begin with {" in base64.
 			n, read := jwtLength(text[start:])
 			if n > 0 {
@@ -63,7 +68,7 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 		}
 		word := text[start:i]
 		if prose && k&isDigit == 0 {
-			if len(word) >= 2 && len(word) <= 12 {
+			if len(word) >= 2 && len(word) <= 12 && !code {
 				if end := f.saying(text, from, start, i, cl); end > 0 {
 					i, joined = end, end
 					continue
@@ -549,6 +554,9 @@ func (f *finder) saidPassword(text []byte, i int) int {
 	c := &f.c
 	c.cut(text[j:end])
 	c.whole, c.named, c.number, c.year = false, true, false, f.year
+	if bytes.ContainsAny(c.text, "(){}<>\"'[];\\") && (c.digits < 2 || bytes.ContainsAny(c.text, "()<>\"'")) {
+		return 0 // code
+	}
 	if len(c.text) < 4 || !password(c) || !(sep || c.digits > 0 || c.seps&otherSep != 0 || c.upper > 0 && c.lower > 0 && kinds[c.text[0]]&isLower != 0 || c.upper > 1) {
 		return 0
 	}
