@@ -210,7 +210,7 @@ func differs(x *capturetest.Exchange, want map[string]json.RawMessage) string {
 			var a, b any
 			json.Unmarshal(got, &a)
 			json.Unmarshal(raw, &b)
-			if a != b && !(name == "version" && a == "0.9" && b == "") {
+			if a != b && !(name == "version" && a == "?" && b == "") {
 				return fmt.Sprintf("%s is %v, want %v", name, a, b)
 			}
 		}

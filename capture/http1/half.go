@@ -32,6 +32,7 @@ type half struct {
 	lossy    bool // bytes of this direction were lost
 	ended    bool
 	resynced bool // the message was found by looking for it
+	broken   bool // nothing was lost, but a message broke its framing
 	trailing bool // atRest in a trailer
 	messages int
 
@@ -196,7 +197,7 @@ func (p *parser) noStart(h *half, b []byte, n int, at capture.Stamp) []byte {
 		t := p.response()
 		h.t = t
 		m := &t.x.Response
-		m.Seen, m.Start, m.Proto = true, h.start, capture.HTTP09
+		m.Seen, m.Start, m.Proto = true, h.start, capture.HTTPX
 		m.Flaws |= capture.FlawStartLine | capture.FlawHTTP09
 		h.state = atClose
 		if h.buf != nil {
@@ -224,20 +225,6 @@ func (p *parser) answersWithoutHead(h *half) bool {
 		p.next < len(p.queue) && len(p.interim) == 0 && len(p.queue[p.next].x.Interim) == 0
 }
 
-// answerVersionless ends a request that had no version, and so no headers to
-// wait for, because the server answers or the client is done.
-func (p *parser) answerVersionless(at capture.Stamp) {
-	h := &p.half[capture.ToServer]
-	if h.state != atHead || h.buf == nil {
-		return
-	}
-	line := h.buf.b
-	line = line[:bytes.IndexByte(line, '\n')+1]
-	if s, ok := requestLine(line); ok && s.versionless {
-		p.message(h, s, h.buf.b, at)
-	}
-}
-
 // window is how much of a line is kept while looking for a start line.
 const window = 8 << 10
 
@@ -249,7 +236,7 @@ func (p *parser) skip(h *half, b []byte, at capture.Stamp) []byte {
 		return nil
 	}
 	if h.buf == nil {
-		if n := resync(h.d, b[:i+1]); n >= 0 {
+		if n := resync(h.d, b[:i+1]); n >= 0 && p.credible(h) {
 			p.found(h, n, at)
 			return b[n:]
 		}
@@ -280,7 +267,7 @@ func (p *parser) tail(h *half, b []byte) {
 // found goes on with the start line at offset n of the collected line, or looks
 // on where n is negative.
 func (p *parser) found(h *half, n int, at capture.Stamp) {
-	if n < 0 {
+	if n < 0 || !p.credible(h) {
 		p.drop(h)
 		return
 	}
@@ -296,6 +283,18 @@ func (p *parser) found(h *half, n int, at capture.Stamp) {
 	h.buf.b = line[:m]
 	h.state = atHead
 	h.seen = m - 1
+}
+
+// credible says that a start line found by looking for one can be a message, and
+// not the inside of one: who breaks a message would like us to believe that.
+func (p *parser) credible(h *half) bool {
+	c, s := &p.half[capture.ToServer], &p.half[capture.ToClient]
+	waits := p.next < len(p.queue)
+	if h.d == capture.ToServer {
+		// Behind a broken request comes another only if that one was answered.
+		return !h.broken || h.lossy || s.lossy || !waits
+	}
+	return waits || c.lossy || c.messages == 0 || p.conn.Midstream
 }
 
 // head collects a head until its end.
@@ -403,10 +402,10 @@ func (p *parser) message(h *half, s start, head []byte, at capture.Stamp) {
 	m.ContentLength = h.f.length
 	m.Chunked = h.f.chunked
 	m.Flaws |= s.flaws | h.f.flaws
-	if p.conn.Midstream && h.messages == 0 && h.resynced {
+	if p.conn.Midstream && h.messages == 0 && (h.resynced || h.lossy) {
 		m.Flaws |= capture.FlawMidstream
 	}
-	h.resynced = false
+	h.resynced, h.broken = false, false
 	t.side[h.d].codings = h.f.codings
 	if h.d == capture.ToServer {
 		p.describeRequest(t, &s, block, &h.f)
@@ -620,6 +619,7 @@ func (p *parser) chunkBroken(h *half, b []byte, at capture.Stamp) []byte {
 	p.complete(h, at)
 	if h.state == atStart {
 		h.state = atSkip
+		h.broken = true
 	}
 	return b
 }

@@ -117,19 +117,21 @@ func requestLine(line []byte) (s start, ok bool) {
 		s.proto = capture.HTTPX
 		s.flaws |= capture.FlawStartLine | capture.FlawTarget
 	case known && space < 0 && (rest[0] == '/' || hasScheme(rest)):
-		s.proto = capture.HTTP09
+		s.proto = capture.HTTPX
 		s.flaws |= capture.FlawHTTP09
 		s.versionless = true
 	default:
 		return s, false
 	}
+	// Words behind the target: most servers take the first, so do we.
+	if i := bytes.IndexByte(target, ' '); i >= 0 {
+		target = target[:i]
+		s.flaws |= capture.FlawTarget | capture.FlawStartLine
+	}
 	s.target = span{from, from + len(target)}
 	for _, c := range target {
-		if c <= ' ' || c >= 0x7f {
+		if c < ' ' || c >= 0x7f {
 			s.flaws |= capture.FlawTarget
-			if c != ' ' && c != '\t' && c < ' ' && c != '\r' || c == 0x7f {
-				s.flaws |= capture.FlawStartLine
-			}
 		}
 	}
 	switch {
@@ -345,7 +347,14 @@ func sniff(d capture.Dir, b []byte, midstream bool) capture.Verdict {
 			} else {
 				s, ok = statusLine(line)
 			}
-			if ok && (s.flaws&capture.FlawHTTP09 == 0 || !midstream) {
+			switch {
+			case ok && s.versionless && !midstream:
+				// Believed like any other head: once it ends with an empty line.
+				if end, _ := headEnd(b, i); end < 0 {
+					return capture.Maybe
+				}
+				return capture.Yes
+			case ok && !s.versionless:
 				return capture.Yes
 			}
 			if !midstream {

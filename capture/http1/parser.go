@@ -31,9 +31,6 @@ func (p *parser) Data(d capture.Dir, b []byte, at capture.Stamp) (int, error) {
 	if p.over {
 		return 0, capture.ErrHandover
 	}
-	if d == capture.ToClient {
-		p.answerVersionless(at)
-	}
 	n := p.run(&p.half[d], b, at)
 	if p.over {
 		return n, capture.ErrHandover
@@ -107,9 +104,6 @@ func (p *parser) End(d capture.Dir, cut bool, at capture.Stamp) {
 		return
 	}
 	h.ended = true
-	if d == capture.ToServer {
-		p.answerVersionless(at)
-	}
 	p.endHalf(h, cut, at)
 	if !p.half[d.Other()].ended {
 		return
