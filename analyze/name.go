@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -82,9 +83,15 @@ func value(text []byte) (string, int) {
 	for n < len(text) && alnum(text[n]) {
 		n++
 	}
+	if n := password(text); n > 0 {
+		return "{token}", n
+	}
 	run := text[:n]
-	digits, hex, turns, last := 0, true, 0, byte(0)
-	for _, c := range run {
+	digits, hex, turns, humps, last := 0, true, 0, 0, byte(0)
+	for i, c := range run {
+		if i > 0 && 'a' <= run[i-1] && run[i-1] <= 'z' && 'A' <= c && c <= 'Z' {
+			humps++
+		}
 		class := byte('a')
 		switch {
 		case '0' <= c && c <= '9':
@@ -106,13 +113,30 @@ func value(text []byte) (string, int) {
 		return "{n}", n
 	case hex && n >= 8 && digits >= 2 && turns > 0:
 		return "{hex}", n
-	case n >= 10 && digits >= 2 && turns >= 3, n >= 16 && digits >= 2 && turns >= 2:
+	case n >= 10 && digits >= 2 && turns >= 3, n >= 16 && digits >= 2 && turns >= 2, n >= 16 && digits > 0 && humps >= 3,
+		n >= 6 && digits >= 2 && turns >= 4, n >= 6 && n <= 12 && digits > 0 && humps >= 3, n > 40:
 		return "{token}", n
-	case n > 40:
-		return "{token}", n
+	case n == 20 && (bytes.EqualFold(run[:4], []byte("akia")) || bytes.EqualFold(run[:4], []byte("asia"))):
+		return "{token}", n // AWS access key ids may lack digits
 	}
 	return "", 0
 }
+
+// password measures a run of eight or more with a mark in it that names do not
+// have.
+func password(text []byte) int {
+	n, odd := 0, false
+	for n < len(text) && (alnum(text[n]) || strings.IndexByte(oddMarks, text[n]) >= 0) {
+		odd = odd || !alnum(text[n])
+		n++
+	}
+	if !odd || n < 8 {
+		return 0
+	}
+	return n
+}
+
+const oddMarks = "!#%^&=?<>;\\\"'`|"
 
 // digitGroups measures groups of digits as people write cards and national
 // numbers: at least two groups and eight digits, joined by one space, dot or dash.

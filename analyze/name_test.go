@@ -7,6 +7,7 @@ func TestNamesThatAreWordsStay(t *testing.T) {
 		"", "id", "X-Request-Id", "created_at", "filter[status]", "utm_source", "JSESSIONID", "_ga", "sha256", "x509",
 		"address2", "line1", "oauth2_token", "AWSALBCORS", "thisIsAVeryLongFieldNameIndeed", "v1beta1", "größe", "日本語",
 		"api.example.com", "web-1.example.com", "ec2", "k8s-default", "2fa", "2024", "base64url", "utf8", "e2e_test", "i18n", "b2b",
+		"application/vnd.api.v2+json", "application/x-www-form-urlencoded", "eBayUserID", "getURLForID", "$.items[].sha256", "$.meta{*}.s3Key", "X-OAuth2-Scopes", "md5checksum", "http2-settings",
 	} {
 		if got := Name([]byte(name)); got != name {
 			t.Errorf("Name(%q) = %q, want it untouched", name, got)
@@ -26,6 +27,9 @@ func TestNamesThatHoldValuesLoseThem(t *testing.T) {
 		{"ghp_16C7e42F292c6912E7710c838347Ae178B4a", "ghp_{hex}"},
 		{"AKIAIOSFODNN7EXAMPL3", "{token}"},
 		{"user12345", "user12345"},
+		{"session_J6t5MdYP!q70Q2J", "session_{token}"},
+		{"$.m.ljmS9TMQ!eKOBJX.email", "$.m.{token}.email"},
+		{"x-AKIAIBCHANERAARREGYN-token", "x-{token}-token"},
 		{"a\x1b[31m", `a\u{1b}[31m`},
 	} {
 		if got := Name([]byte(c.in)); got != c.want {

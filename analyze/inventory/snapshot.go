@@ -127,7 +127,7 @@ func (r *record) fields() (parameters, fields []analyze.Field) {
 		for i := range *list {
 			f := &(*list)[i]
 			f.Path = analyze.Name([]byte(f.Path))
-			f.ContentType = analyze.Clean([]byte(f.ContentType))
+			f.ContentType = analyze.Name([]byte(f.ContentType))
 			f.Enum = slices.DeleteFunc(f.Enum, func(s string) bool { return analyze.ValueLike([]byte(s)) })
 		}
 		*list = unite(*list)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/crc32"
 	"net/netip"
+	"strings"
 
 	"plainsight/analyze"
 	"plainsight/analyze/body"
@@ -29,7 +30,7 @@ type worker struct {
 	conns    map[uint64]*conn
 	loose    conn // of an exchange that came without addresses
 	hosts    map[string]*service
-	names    map[string][]byte
+	names    [2]map[string][]byte // as they are, and in lower case
 	places   map[analyze.Place]analyze.Place
 	calls    calls
 
@@ -41,7 +42,6 @@ type worker struct {
 	visitor visitor
 	decoded []byte
 	scratch []byte
-	lower   [128]byte
 	query   func(name, value []byte)
 	cookie  func(name, value []byte)
 }
@@ -67,7 +67,7 @@ func newWorker(in *Inventory, n int) *worker {
 		in:      in,
 		reader:  posture.NewReader(in.opts.Key, posture.Options{}),
 		scanner: sensitive.NewScanner(sensitive.Options{Key: in.opts.Key, Hits: in.opts.Hits}),
-		names:   map[string][]byte{},
+		names:   [2]map[string][]byte{{}, {}},
 		places:  map[analyze.Place]analyze.Place{},
 	}
 	w.state.worker = n
@@ -148,31 +148,26 @@ func (w *worker) service(authority []byte, k *conn) *service {
 // name returns the name of a parameter as it may be kept, lower case for
 // headers. It is owned and shared.
 func (w *worker) name(text []byte, lower bool) []byte {
+	known := w.names[0]
 	if lower {
-		if len(text) > len(w.lower) {
-			text = text[:len(w.lower)]
-		}
-		b := w.lower[:len(text)]
-		for i, c := range text {
-			if 'A' <= c && c <= 'Z' {
-				c |= 0x20
-			}
-			b[i] = c
-		}
-		text = b
+		known = w.names[1]
 	}
-	if n, ok := w.names[string(text)]; ok {
+	if n, ok := known[string(text)]; ok {
 		return n
 	}
 	if len(text) > 4*analyze.MaxText {
 		text = text[:4*analyze.MaxText]
 	}
-	n := []byte(analyze.Name(text))
-	if len(w.names) >= maxNames {
-		clear(w.names)
+	n := analyze.Name(text)
+	if lower {
+		n = strings.ToLower(n)
 	}
-	w.names[string(text)] = n
-	return n
+	if len(known) >= maxNames {
+		clear(known)
+	}
+	owned := []byte(n)
+	known[string(text)] = owned
+	return owned
 }
 
 // place returns a place as it may be kept.
