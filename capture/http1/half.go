@@ -474,6 +474,9 @@ func (p *parser) frame(h *half, at capture.Stamp) {
 		h.rest = f.length
 	case f.length == 0, h.d == capture.ToServer:
 		p.complete(h, at)
+	case !t.x.Request.Seen && !p.credible(h):
+		// Nobody asked for it: it must not swallow the answers to come.
+		p.complete(h, at)
 	default:
 		h.state = atClose
 	}
