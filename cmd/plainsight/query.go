@@ -106,7 +106,7 @@ func storeError(err error) error {
 		return hintError{err, "read a capture first: plainsight read --keep FILE"}
 	case errors.Is(err, embedded.ErrMissing):
 		return hintError{err, "run plainsight setup"}
-	case errors.Is(err, embedded.ErrBusy):
+	case errors.Is(err, embedded.ErrBusy), errors.Is(err, clickhouse.ErrRunning):
 		return hintError{err, "wait for it, or name another store with --store"}
 	case errors.Is(err, embedded.ErrForeign):
 		return usageError{hintError{err, "name an empty or new directory with --store"}}
@@ -341,7 +341,7 @@ func jsonValue(v any) ([]byte, error) {
 	out := make([]byte, 0, len(b))
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
-		if n > 1 && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			if r > 0xffff {
 				r1, r2 := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
 				out = fmt.Appendf(out, `\u%04x\u%04x`, r1, r2)

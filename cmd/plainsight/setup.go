@@ -79,10 +79,10 @@ func fetch(ctx context.Context, a *app, r embedded.Release, dir string) (string,
 		return "", hintError{errors.New("npm is needed to fetch the engine and is not there"),
 			"install npm, or run plainsight setup --from FILE with the package " + r.Package + " " + r.Version}
 	}
-	cmd := exec.CommandContext(ctx, npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", dir, r.Package+"@"+r.Version)
+	cmd := exec.CommandContext(ctx, npm, "pack", "--loglevel", "error", "--fetch-retries", "1", "--ignore-scripts", "--pack-destination", dir, r.Package+"@"+r.Version)
 	cmd.Dir = dir
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stderr = &said
 	cmd.WaitDelay = 5 * time.Second
 
 	done := spin(a, "fetching "+r.Package+" "+r.Version+" (180 MB)")
@@ -92,7 +92,7 @@ func fetch(ctx context.Context, a *app, r embedded.Release, dir string) (string,
 		return "", fmt.Errorf("fetch the engine: %w", ctx.Err())
 	}
 	if err != nil {
-		return "", hintError{fmt.Errorf("fetch the engine: npm: %s", lastLine(said.String(), err)),
+		return "", hintError{fmt.Errorf("fetch the engine: npm: %s", complaint(said.String(), err)),
 			"npm pack " + r.Package + "@" + r.Version + " says more"}
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
@@ -102,11 +102,17 @@ func fetch(ctx context.Context, a *app, r embedded.Release, dir string) (string,
 	return files[0], nil
 }
 
-// lastLine is the last thing that npm said, or err where it was silent.
-func lastLine(said string, err error) string {
-	lines := strings.Split(strings.TrimSpace(said), "\n")
-	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-		return last
+// complaint is the line in which npm says what is wrong, or err where it was
+// silent.
+func complaint(said string, err error) string {
+	for line := range strings.Lines(said) {
+		line = strings.TrimSpace(strings.TrimPrefix(line, "npm error "))
+		label, _, _ := strings.Cut(line, " ")
+		switch label {
+		case "", "code", "errno", "syscall":
+			continue
+		}
+		return line
 	}
 	return err.Error()
 }

@@ -245,6 +245,11 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
+// Is makes a time limit of the engine's what it is elsewhere in Go.
+func (e *Error) Is(target error) bool {
+	return e.Code == codeTimeout && target == context.DeadlineExceeded
+}
+
 // Codes of ClickHouse that are told apart.
 const (
 	codeUnknownTable = 60
