@@ -11,6 +11,7 @@ type conn struct {
 	capture.Conn // what parsers and the handler are shown
 	e            *Engine
 	key          key
+	answered     key   // its key on the VLAN of the answers, if asymmetric
 	prev, next   *conn // in the list of its state
 	since        int64 // the engine's time of its first segment …
 	seen         int64 // … and of its last one …
@@ -20,6 +21,7 @@ type conn struct {
 	serverFirst  uint8 // 1: the server is the key's first end
 	unsure       bool  // who is the client is a guess
 	chunked      bool
+	asymmetric   bool
 	reset        bool
 
 	sides [2]side // by the place of the sender in the key

@@ -22,11 +22,12 @@ type Engine struct {
 	clock   clock
 	now     int64
 
-	conns  map[key]*conn
-	chunks map[chunkKey]*conn
-	recent *conn // of the last segment: the next is often its
-	lists  [states]list
-	free   []*conn
+	conns   map[key]*conn
+	callers map[key]*conn // half-open, by key without VLAN
+	chunks  map[chunkKey]*conn
+	recent  *conn // of the last segment: the next is often its
+	lists   [states]list
+	free    []*conn
 
 	buffered int // bytes of buffers given out
 	buffers  [][]byte
@@ -40,7 +41,7 @@ func New(o Options, h capture.Handler) *Engine {
 	o = o.withDefaults()
 	e := &Engine{
 		o: o, handler: h, decoder: packet.New(o.Packet),
-		conns: map[key]*conn{}, chunks: map[chunkKey]*conn{},
+		conns: map[key]*conn{}, callers: map[key]*conn{}, chunks: map[chunkKey]*conn{},
 	}
 	e.pool = stream.Pool{Half: o.Hold, Total: o.HoldAll, Counts: &e.counts}
 	return e
@@ -100,9 +101,14 @@ func (k *key) inOrder() bool {
 	return k.aPort <= k.bPort
 }
 
-// hash spreads connections over shards.
+func (k key) withoutVLAN() key {
+	k.vlan = 0
+	return k
+}
+
+// hash spreads connections over shards, whatever their VLAN.
 func (k *key) hash() uint64 {
-	h := uint64(k.vlan)<<32 | uint64(k.aPort)<<16 | uint64(k.bPort)
+	h := uint64(k.aPort)<<16 | uint64(k.bPort)
 	for _, end := range [...]*[16]byte{&k.a, &k.b} {
 		for i := 0; i < 16; i += 8 {
 			h = (h ^ binary.LittleEndian.Uint64(end[i:])) * 0x9e3779b97f4a7c15
@@ -142,6 +148,9 @@ func (e *Engine) admit(c *conn, k key, place int, s *packet.Segment) *conn {
 		if s.Flags&packet.RST != 0 || s.Flags&packet.SYN == 0 && !payload {
 			return nil // the tail of a connection that we did not see
 		}
+		if c = e.calledFrom(k, place, s); c != nil {
+			return c
+		}
 		return e.open(k, place, s)
 	}
 	switch c.judge(place, s, payload) {
@@ -163,6 +172,26 @@ func (e *Engine) admit(c *conn, k key, place int, s *packet.Segment) *conn {
 		e.counts[capture.SegmentsOutOfWindow]++
 	}
 	return nil
+}
+
+// calledFrom finds the connection that was called on another VLAN, if a segment
+// answers it: some taps see each direction with a tag of its own.
+func (e *Engine) calledFrom(k key, place int, s *packet.Segment) *conn {
+	const answer = packet.SYN | packet.ACK
+	if s.Flags&answer != answer {
+		return nil
+	}
+	c := e.callers[k.withoutVLAN()]
+	if c == nil || c.asymmetric {
+		return nil
+	}
+	caller := &c.sides[1-place]
+	if !caller.syn || s.Ack-caller.isn != 1 && s.Ack != caller.half.Next() {
+		return nil
+	}
+	c.asymmetric, c.answered = true, k
+	e.conns[k] = c
+	return c
 }
 
 // open begins a connection with its first segment.
@@ -194,6 +223,9 @@ func (e *Engine) open(k key, place int, s *packet.Segment) *conn {
 	e.counts[capture.Connections]++
 	e.conns[k] = c
 	e.lists[c.state].push(c)
+	if s.Flags&(packet.SYN|packet.ACK) == packet.SYN {
+		e.callers[k.withoutVLAN()] = c
+	}
 	if c.state == halfOpen && e.lists[halfOpen].len > max(1, e.o.Connections/4) {
 		e.drop(e.lists[halfOpen].first, byLimit)
 	}
@@ -270,11 +302,22 @@ func (e *Engine) touch(c *conn) {
 
 // enter moves c into a state.
 func (e *Engine) enter(c *conn, s state) {
+	e.forgetCaller(c)
 	e.lists[c.state].remove(c)
 	c.state = s
 	e.lists[s].push(c)
 	if s == over && e.lists[over].len > max(1, e.o.Connections/4) {
 		e.drop(e.lists[over].first, byLimit)
+	}
+}
+
+// forgetCaller says that c is half-open no longer.
+func (e *Engine) forgetCaller(c *conn) {
+	if c.state != halfOpen {
+		return
+	}
+	if k := c.key.withoutVLAN(); e.callers[k] == c {
+		delete(e.callers, k)
 	}
 }
 
@@ -335,11 +378,15 @@ func (e *Engine) drop(c *conn, why cause) {
 		}
 		c.finish(why == byIdle || why == byLimit)
 	}
+	e.forgetCaller(c)
 	e.lists[c.state].remove(c)
 	if c.chunked {
 		delete(e.chunks, chunkKeyOf(&c.Conn))
 	} else {
 		delete(e.conns, c.key)
+		if c.asymmetric {
+			delete(e.conns, c.answered)
+		}
 	}
 	if e.recent == c {
 		e.recent = nil

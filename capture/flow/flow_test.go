@@ -16,6 +16,7 @@ import (
 
 	"plainsight/capture"
 	"plainsight/capture/capturetest"
+	"plainsight/capture/http1"
 )
 
 const c, s = capture.ToServer, capture.ToClient
@@ -171,6 +172,26 @@ func TestVLANsAreApart(t *testing.T) {
 	r, _ := read(t, options(), capturetest.Merge(red, blue))
 	if len(r.Summaries) != 2 || said(r, 1, c) != ">red ." || said(r, 2, c) != ">blue ." {
 		t.Errorf("%q / %q", said(r, 1, c), said(r, 2, c))
+	}
+}
+
+// A tap may see each direction on a VLAN of its own.
+func TestVLANOfEachDirection(t *testing.T) {
+	up := capturetest.Wire{VLAN: []uint16{100}, Keep: capturetest.Only(c)}.Frames(story(5)...)
+	for _, tag := range [][]uint16{{101}, nil} {
+		down := capturetest.Wire{VLAN: tag, Keep: capturetest.Only(s)}.Frames(story(5)...)
+		for i := range down {
+			down[i].Time = down[i].Time.Add(time.Nanosecond)
+		}
+		twice := capturetest.Merge(up, down)
+		for _, f := range capturetest.Merge(up, down) { // the same ports once more
+			f.Time = f.Time.Add(time.Minute)
+			twice = append(twice, f)
+		}
+		r, n := read(t, options(), capturetest.Number(twice))
+		if len(r.Summaries) != 2 || said(r, 1, c) != heard(story(5), c, ".") || said(r, 1, s) != heard(story(5), s, ".") || n[capture.ConnectionsOneSided] != 0 {
+			t.Errorf("tag %v: %d connections, %q / %q", tag, len(r.Summaries), said(r, 1, c), said(r, 1, s))
+		}
 	}
 }
 
@@ -454,11 +475,17 @@ func crowd(n int) []capture.Frame {
 // The result for each connection does not depend on the number of shards.
 func TestShards(t *testing.T) {
 	frames := crowd(200)
+	for i := range 20 {
+		w := at(time.Duration(i)*time.Millisecond, 1000+i, capturetest.Wire{Size: 100 + 100*i})
+		frames = capturetest.Merge(frames, w.Frames(shop()...))
+	}
+	o := options()
+	o.Protocols = append(o.Protocols, http1.Protocol(http1.Options{}))
 	var want map[uint64]string
 	var wantCounts capture.Counts
 	for _, n := range []int{0, 1, 2, 3, 8} {
 		recorders := map[int]*capturetest.Recorder{}
-		counts, err := Run(t.Context(), &capturetest.Source{Frames: clone(frames)}, n, options(), func(i int) capture.Handler {
+		counts, err := Run(t.Context(), &capturetest.Source{Frames: clone(frames)}, n, o, func(i int) capture.Handler {
 			recorders[i] = new(capturetest.Recorder)
 			return recorders[i]
 		})

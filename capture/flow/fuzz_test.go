@@ -81,6 +81,7 @@ func FuzzSegments(f *testing.F) {
 			}
 			s := packet.Segment{Src: ends[ops[0]&1], Dst: ends[ops[0]&1^1], Flags: ops[1],
 				Seq: 0xffffffc0 + uint32(ops[2])<<(ops[5]>>3&15) + uint32(ops[3]), Ack: 0xffffffc0 + uint32(ops[3])<<(ops[5]>>3&15) + uint32(ops[2])}
+			s.VLAN = uint32(ops[5] >> 7)
 			s.Time, s.Frame = capturetest.Epoch.Add(time.Duration(now)), frame
 			p := payload[ops[5]&7]
 			s.Payload = []byte(p)[:min(len(p), int(ops[4]&63))]
@@ -92,7 +93,7 @@ func FuzzSegments(f *testing.F) {
 				now += int64(ops[3]) * int64(time.Second)
 			}
 			e.take(&s, now, 0)
-			if len(e.conns) > o.Connections || e.pool.Used() > o.HoldAll || e.buffered > o.UnreadAll {
+			if len(e.conns) > 2*o.Connections || len(e.callers) > o.Connections || e.pool.Used() > o.HoldAll || e.buffered > o.UnreadAll {
 				t.Fatal("a bound is broken")
 			}
 		}

@@ -149,7 +149,7 @@ func checkBooks(t *testing.T, e *Engine, r *capturetest.Recorder) {
 		t.Errorf("summaries have %d bytes, %d missing, %d gaps; counted %d, %d, %d", bytes, missing, gaps,
 			n[capture.StreamBytes], n[capture.StreamGapBytes], n[capture.StreamGaps])
 	}
-	if len(e.conns)+len(e.chunks) != 0 || e.pool.Used() != 0 || e.buffered != 0 {
+	if len(e.conns)+len(e.callers)+len(e.chunks) != 0 || e.pool.Used() != 0 || e.buffered != 0 {
 		t.Errorf("kept: %d connections, %d bytes held, %d buffered", len(e.conns)+len(e.chunks), e.pool.Used(), e.buffered)
 	}
 }
