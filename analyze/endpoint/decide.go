@@ -144,9 +144,13 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 		d.decide(g.kids[name], depth+1)
 	}
 	literals := g.literals()
+	words := g.kids["{}"]
+	if words != nil && len(words.members) < 4 || d.bar > 0 {
+		words = nil
+	}
 	var found []*group[R]
 	for i, v := range d.weigh(g, literals, depth) {
-		if v >= d.bar {
+		if v >= d.bar || words != nil && v >= strayBar && d.alike(words, literals[i]).all >= 0 {
 			found = append(found, literals[i])
 		}
 	}
@@ -233,9 +237,13 @@ const never = -50.0
 // then helps with the others.
 var bars = []float64{4, 2, 1, 0}
 
+// strayBar is the last bar for those that are like the words that became a
+// parameter before.
+const strayBar = -1.5
+
 // fixed reports whether a segment is a name whatever else speaks.
 func fixed(name string, depth int) bool {
-	if name == "" || name[0] == '@' || name[0] == '_' || words[strings.ToLower(name)] {
+	if name == "" || name[0] == '@' || name[0] == '_' || names[strings.ToLower(name)] {
 		return true
 	}
 	return len(name) > 1 && name[0]|0x20 == 'v' && depth <= 3 && '0' <= name[1] && name[1] <= '9' && strings.Trim(name[1:], "0123456789.alphbet") == ""
@@ -269,6 +277,7 @@ const (
 	fSiblings
 	fParamKid
 	fLiteralKid
+	fWord
 	fPlural
 	fCollection
 	fDigits
@@ -366,6 +375,7 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 			f[fLiteralKid] = 1
 		}
 	}
+	yes(fWord, words[strings.ToLower(k.name)])
 	yes(fPlural, plural(k.name))
 	yes(fCollection, plural(k.name) && f[fParamKid] > 0)
 	digits, upper, lower := count([]byte(k.name))
@@ -373,7 +383,7 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 	yes(fHyphen, strings.Contains(k.name, "-"))
 	yes(fUnder, strings.Contains(k.name, "_"))
 	_, file := extension([]byte(k.name))
-	yes(fFile, file != nil)
+	yes(fFile, file != nil && string(file) != ".json" && string(file) != ".xml")
 	yes(fDot, file == nil && strings.Contains(k.name, "."))
 	yes(fMixed, upper > 0 && lower > 0)
 	yes(fUpper, upper > 0 && lower == 0)
@@ -437,47 +447,48 @@ var weights = [nFeatures]struct {
 	name   string
 	weight float64
 }{
-	fOne:         {"one", -0.54},
-	fRoot:        {"root", -0.73},
-	fBelowParam:  {"belowParam", -1.90},
-	fBelowPlural: {"belowPlural", 0.70},
-	fOwn:         {"own", -0.43},
-	fSelf:        {"self", 7.46},
-	fNotSelf:     {"notSelf", 0.06},
-	fEchoed:      {"echoed", 1.65},
-	fParam:       {"param", 2.36},
-	fParamLike:   {"paramLike", 0.57},
-	fParamBelow:  {"paramBelow", -0.30},
-	fParamShared: {"paramShared", 0.09},
-	fParamMany:   {"paramMany", 0.37},
-	fMany:        {"many", 0.77},
-	fShared:      {"shared", 1.35},
-	fGoodBelow:   {"goodBelow", 0.13},
+	fOne:         {"one", -0.49},
+	fRoot:        {"root", -0.66},
+	fBelowParam:  {"belowParam", -1.62},
+	fBelowPlural: {"belowPlural", 0.79},
+	fOwn:         {"own", -0.98},
+	fSelf:        {"self", 8.32},
+	fNotSelf:     {"notSelf", 0.17},
+	fEchoed:      {"echoed", 1.50},
+	fParam:       {"param", 2.13},
+	fParamLike:   {"paramLike", 0.49},
+	fParamBelow:  {"paramBelow", -0.33},
+	fParamShared: {"paramShared", 0.05},
+	fParamMany:   {"paramMany", 0.42},
+	fMany:        {"many", 0.64},
+	fShared:      {"shared", 1.31},
+	fGoodBelow:   {"goodBelow", 0.15},
 	fCountBelow:  {"countBelow", -0.18},
-	fTopBelow:    {"topBelow", 0.32},
-	fTop:         {"top", -0.06},
-	fGood:        {"good", 0.52},
-	fGoodShare:   {"goodShare", 0.76},
-	fSiblings:    {"siblings", -0.22},
+	fTopBelow:    {"topBelow", 0.27},
+	fTop:         {"top", -0.04},
+	fGood:        {"good", 0.56},
+	fGoodShare:   {"goodShare", 0.73},
+	fSiblings:    {"siblings", -0.23},
 	fParamKid:    {"paramKid", 1.09},
-	fLiteralKid:  {"literalKid", -0.31},
-	fPlural:      {"plural", -2.00},
-	fDigits:      {"digits", 1.20},
-	fHyphen:      {"hyphen", 1.28},
-	fUnder:       {"under", 0.96},
-	fWordParam:   {"wordParam", 0.05},
+	fLiteralKid:  {"literalKid", -0.28},
+	fPlural:      {"plural", -2.16},
+	fDigits:      {"digits", 1.01},
+	fHyphen:      {"hyphen", 1.10},
+	fUnder:       {"under", 0.73},
+	fWordParam:   {"wordParam", 0.08},
 	fSkeleton:    {"skeleton", 0.00},
-	fShortWords:  {"shortWords", 3.94},
-	fCollection:  {"collection", -2.50},
-	fTyped:       {"typed", -0.38},
-	fFile:        {"file", 4.77},
-	fDot:         {"dot", 0.38},
-	fMixed:       {"mixed", -4.78},
-	fUpper:       {"upper", 4.24},
+	fShortWords:  {"shortWords", 3.24},
+	fCollection:  {"collection", -2.42},
+	fTyped:       {"typed", -0.36},
+	fWord:        {"word", -2.29},
+	fFile:        {"file", 5.46},
+	fDot:         {"dot", 0.28},
+	fMixed:       {"mixed", -3.04},
+	fUpper:       {"upper", 4.13},
 	fCount:       {"count", -0.45},
-	fLeaf:        {"leaf", -1.43},
-	fSpread:      {"spread", -2.76},
-	fRare:        {"rare", -2.12},
+	fLeaf:        {"leaf", -1.36},
+	fSpread:      {"spread", -2.70},
+	fRare:        {"rare", -2.38},
 }
 
 // plural reports whether a word looks like the name of a collection.
@@ -485,8 +496,12 @@ func plural(s string) bool {
 	return len(s) > 3 && s[len(s)-1] == 's' && s[len(s)-2] != 's' && s[len(s)-2] != 'u' && !strings.HasSuffix(s, "is")
 }
 
-// words are segments that are names whatever else speaks.
-var words = set("me", "self", "search", "latest", "current", "login", "logout", "health", "status", "count", "batch", "export", "import", "settings", "new", "all")
+// names are segments that stand for what the caller is or wants, in the place of
+// a value and answered like one.
+var names = set("me", "self", "current", "latest", "login", "logout")
+
+// words are segments that are mostly names.
+var words = set("search", "health", "status", "count", "batch", "export", "import", "settings", "new", "all", "default", "public", "home", "list", "create", "update", "delete", "info", "stats", "config", "metadata", "test", "validate", "bulk", "history")
 
 func set(words ...string) map[string]bool {
 	m := make(map[string]bool, len(words))
