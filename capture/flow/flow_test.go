@@ -256,6 +256,25 @@ func TestStartsAreFound(t *testing.T) {
 	}
 }
 
+// A protocol that searches does not keep another one from its start.
+func TestStartBesideASearch(t *testing.T) {
+	o := options()
+	o.Protocols = append([]capture.Protocol{{
+		Name: "searcher",
+		Sniff: func(_ capture.Dir, b []byte, midstream bool) capture.Verdict {
+			if midstream {
+				return capture.Maybe
+			}
+			return capture.No
+		},
+	}}, o.Protocols...)
+	r, _ := read(t, o, capturetest.Wire{}.Frames(capturetest.Server("220 hello\r\n"), capturetest.Client("EHLO\r\n"), capturetest.Server("250\r\n"),
+		capturetest.Client("STARTTLS\r\n"), capturetest.Server("220 go\r\n"), capturetest.Client(">a\n"), capturetest.Server("<b\n")))
+	if said(r, 0, c) != "_ >a ." || said(r, 0, s) != "_ <b ." || r.Summaries[0].Protocol != "line" {
+		t.Errorf("%q / %q, %s", said(r, 0, c), said(r, 0, s), r.Summaries[0].Protocol)
+	}
+}
+
 func TestSearchForAStartEnds(t *testing.T) {
 	asked := 0
 	o := Options{Search: 10_000, Protocols: []capture.Protocol{{

@@ -169,11 +169,19 @@ func (c *conn) sniff(s *side, b []byte, at capture.Stamp) {
 	}
 	if waiting := len(s.buf) - s.candidate; waiting > 0 {
 		if c.e.buffer(s, b, c.e.o.Sniff) {
+			before := len(s.buf) - len(b)
 			p, v := c.ask(s, s.buf[s.candidate:])
+			if v == capture.Maybe && (s.lost || s.failed) {
+				// It may be so for long: some protocols search. Meanwhile each
+				// segment may be where another one begins.
+				if q, w := c.ask(s, b); w == capture.Yes {
+					p, v, s.candidate = q, w, before
+				}
+			}
 			if v == capture.Maybe {
 				return
 			}
-			s.buf = s.buf[:len(s.buf)-len(b)]
+			s.buf = s.buf[:before]
 			if v == capture.Yes {
 				c.begin(p, s, b, at)
 				return
@@ -253,8 +261,12 @@ func (c *conn) begin(p *capture.Protocol, found *side, b []byte, at capture.Stam
 	for d := capture.ToServer; d <= capture.ToClient && c.parser == parser; d++ {
 		s := c.side(d)
 		start := s.candidate
-		if s != found && !s.lost && !found.failed {
+		switch {
+		case s == found:
+		case !s.lost && !found.failed:
 			start = 0 // odd as it is, it belongs to what the other side speaks
+		case start < len(s.buf) && p.Sniff(d, s.buf[start:], true) == capture.No:
+			start = len(s.buf) // it was a candidate for another protocol
 		}
 		n := s.passed + int64(start)
 		if s.unknown {
