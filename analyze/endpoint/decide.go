@@ -291,7 +291,6 @@ const (
 	fLeaf
 	fSpread
 	fRare
-	fSkeleton
 	fShortWords
 	nFeatures
 )
@@ -382,23 +381,13 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 	yes(fDigits, digits > 0)
 	yes(fHyphen, strings.Contains(k.name, "-"))
 	yes(fUnder, strings.Contains(k.name, "_"))
-	_, file := extension([]byte(k.name))
-	yes(fFile, file != nil && string(file) != ".json" && string(file) != ".xml")
-	yes(fDot, file == nil && strings.Contains(k.name, "."))
+	yes(fFile, isFile(k.name))
+	_, tail := extension([]byte(k.name))
+	yes(fDot, tail == nil && strings.Contains(k.name, "."))
 	yes(fMixed, upper > 0 && lower > 0)
 	yes(fUpper, upper > 0 && lower == 0)
 	f[fCount] = math.Log2(float64(k.n) + 1)
 	yes(fLeaf, len(k.leaves) > 0)
-	if digits > 0 {
-		bones := skeleton(k.name)
-		same := 0
-		for _, o := range literals {
-			if o != k && skeleton(o.name) == bones {
-				same++
-			}
-		}
-		f[fSkeleton] = math.Log2(float64(same) + 1)
-	}
 	if upper > 0 && lower > 0 {
 		words, letters := body.CamelWords([]byte(k.name))
 		f[fShortWords] = max(0, 4.5-float64(letters)/float64(words))
@@ -426,19 +415,6 @@ func (g *group[R]) typed() float64 {
 		return 0
 	}
 	return math.Log2(float64(all) + 1)
-}
-
-// skeleton is a name with each run of digits as one 0.
-func skeleton(name string) string {
-	var b strings.Builder
-	for i, c := range []byte(name) {
-		if c < '0' || c > '9' {
-			b.WriteByte(c)
-		} else if i == 0 || name[i-1] < '0' || name[i-1] > '9' {
-			b.WriteByte('0')
-		}
-	}
-	return b.String()
 }
 
 // weights are log-odds of a literal being a value, fitted by logistic
@@ -476,7 +452,6 @@ var weights = [nFeatures]struct {
 	fHyphen:      {"hyphen", 1.10},
 	fUnder:       {"under", 0.73},
 	fWordParam:   {"wordParam", 0.08},
-	fSkeleton:    {"skeleton", 0.00},
 	fShortWords:  {"shortWords", 3.24},
 	fCollection:  {"collection", -2.42},
 	fTyped:       {"typed", -0.36},

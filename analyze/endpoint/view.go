@@ -41,6 +41,7 @@ func (t *Tree[R]) Decide() *View[R] {
 	root := d.load(t.root)
 	for _, d.bar = range bars {
 		d.decide(root, 0)
+		d.spans(root)
 	}
 	d.protect(root, 0)
 	v := &View[R]{tree: t, root: root}
