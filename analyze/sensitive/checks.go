@@ -681,15 +681,10 @@ func cardExpiry(c *candidate) bool {
 		if m < 1 || m > 12 {
 			m, y = num(d[2:]), 2000+num(d[:2])
 		}
-	case c.groups == 1 && c.n == 6 && c.seps == 0: // MMYYYY, YYYYMM
+	case c.groups == 1 && c.n == 6 && c.seps == 0: // MMYYYY; a year in front is some other date
 		m, y = num(d[:2]), num(d[2:])
-		if m < 1 || m > 12 {
-			m, y = num(d[4:]), num(d[:4])
-		}
 	case c.groups == 2 && (c.lens[1] == 2 || c.lens[1] == 4) && c.lens[0] <= 2:
 		m, y = num(d[:c.lens[0]]), num(d[c.lens[0]:])
-	case c.groups == 2 && c.lens[0] == 4 && c.lens[1] <= 2:
-		y, m = num(d[:4]), num(d[4:])
 	}
 	if y < 100 {
 		y += 2000

@@ -212,7 +212,7 @@ var synonyms = map[string]string{
 	"dt": "date", "keys": "key", "sig": "signature",
 	"soc": "social", "secu": "security", "ids": "id", "identifier": "id", "identification": "id", "ident": "id",
 	"bday": "birthday", "conn": "connection", "db": "database", "srv": "server",
-	"cert": "certificate", "pub": "public", "priv": "private", "ins": "insurance", "org": "organization",
+	"cert": "certificate", "nm": "name", "cd": "code", "pub": "public", "priv": "private", "ins": "insurance", "org": "organization",
 }
 
 // phrase is what some words in a row mean.
@@ -273,7 +273,7 @@ func wordSet(lists ...string) map[string]bool {
 var tail = wordSet(
 	"value values val text txt string str raw plain plaintext cleartext input field data content number new old current previous confirm confirmation confirmed again repeat repeated retype encoded",
 	"user customer client owner holder patient employee member person contact buyer seller payer payee sender recipient receiver beneficiary applicant guest subscriber student driver tenant traveler passenger debtor creditor account profile",
-	"primary secondary main alt alternate alternative default preferred work home office personal business private mobile emergency billing shipping delivery mailing residential permanent legal full original formatted e 164 international intl",
+	"primary secondary main alt alternate alternative default preferred work home office personal business private mobile emergency billing shipping delivery mailing residential permanent legal full original formatted e 164 international intl kana kanji romaji latin local native iso yyyymmdd mmddyyyy ddmmyyyy",
 	"cliente usuario titular utente utilisateur kunde kunden nutzer benutzer klient bruker kund asiakas gebruiker klant kullanici uzytkownik principal principale pro privat",
 )
 
@@ -324,7 +324,6 @@ func (w *words) class(own int) (c class) {
 		if word := w.word(i); !blank[string(word)] && !digits(word) {
 			c.blank = false
 		}
-		c.flags |= wordFlags[string(w.word(i))]
 	}
 	from, to := n, n // of the phrase
 	// The longest phrase that ends last wins; only neutral words may follow it.
@@ -345,9 +344,6 @@ ends:
 				c.hints[rows.person>>6] &^= 1 << (rows.person & 63)
 			}
 			c.flags |= p.flags
-			if p.flags&(public|veto) == 0 && !p.hints.empty() {
-				c.flags &^= ident // the phrase knows better than its words
-			}
 			break ends
 		}
 		last := w.word(end - 1)
@@ -373,7 +369,12 @@ ends:
 		}
 	}
 	for i := own; i < n; i++ {
-		if (i < from || i >= to) && vetoes[string(w.word(i))] {
+		if from <= i && i < to && !c.hints.empty() {
+			continue // the phrase knows better than its words
+		}
+		word := w.word(i)
+		c.flags |= wordFlags[string(word)]
+		if (i < from || i >= to) && vetoes[string(word)] {
 			c.flags |= veto
 		}
 	}
