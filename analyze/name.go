@@ -136,7 +136,7 @@ func password(text []byte) int {
 	return n
 }
 
-const oddMarks = "!#%^&=?<>;\\\"'`|"
+const oddMarks = "!#^&=?<>;\\\"'`|"
 
 // digitGroups measures groups of digits as people write cards and national
 // numbers: at least two groups and eight digits, joined by one space, dot or dash.

@@ -238,6 +238,22 @@ func TestASecondSnapshotSaysTheSame(t *testing.T) {
 	}
 }
 
+func TestKeysOfMapsAreOnePlace(t *testing.T) {
+	in := New(Options{Key: analyze.Key{1}})
+	for i := range uint64(60) {
+		in.Worker(0).Exchange(talk(i, "10.0.0.1", "10.0.0.2:80", fmt.Sprintf("GET /team HTTP/1.1\nHost: h.example.org\n---\n200\nContent-Type: application/json\n\n{\"members\":{\"%s\":{\"email\":\"%s@mail.example.net\",\"role\":\"dev\"}}}", letters(i*7+1), letters(i))))
+	}
+	s := in.Snapshot(nil, nil)
+	if n := len(s.Endpoints[0].Sensitive); n != 1 || s.Endpoints[0].Sensitive[0].Place.Name != "$.members{*}.email" || s.Endpoints[0].Sensitive[0].Count != 60 {
+		t.Errorf("%d places: %+v", n, s.Endpoints[0].Sensitive)
+	}
+	for _, f := range s.Findings {
+		if f.Rule == "pii.contact" && (f.Count != 60 || f.Place != "response body $.members{*}.email") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestSoftFailures(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"error":"no such user"}`:                        true,

@@ -67,6 +67,13 @@ func (r *record) sensitiveTable() *tally.Table[sensitiveKey, *sensitiveTally] {
 
 func newSensitive() *sensitiveTally { return new(sensitiveTally) }
 
+func (t *sensitiveTally) merge(o *sensitiveTally) {
+	t.category = o.category
+	t.count += o.count
+	t.severity = max(t.severity, o.severity)
+	t.samples.Merge(&o.samples)
+}
+
 // find adds a kind of sensitive data at a place.
 func (r *record) find(kind, category string, p analyze.Place, n uint64, sev analyze.Severity, at tally.Moment, s analyze.Sample) {
 	t, ok := r.sensitiveTable().At(sensitiveKey{kind, p}, newSensitive)
@@ -97,12 +104,7 @@ func (r *record) Merge(o *record) {
 	r.span.Merge(o.span)
 	r.shapes.Merge(o.shapes)
 	if o.sensitive.Len() > 0 || o.sensitive.Full() {
-		r.sensitiveTable().Merge(&o.sensitive, newSensitive, func(into, from *sensitiveTally) {
-			into.category = from.category
-			into.count += from.count
-			into.severity = max(into.severity, from.severity)
-			into.samples.Merge(&from.samples)
-		})
+		r.sensitiveTable().Merge(&o.sensitive, newSensitive, (*sensitiveTally).merge)
 	}
 	r.state.Merge(&o.state)
 }

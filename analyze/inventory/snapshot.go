@@ -9,6 +9,7 @@ import (
 
 	"plainsight/analyze"
 	"plainsight/analyze/posture"
+	"plainsight/analyze/tally"
 	"plainsight/capture"
 )
 
@@ -66,19 +67,23 @@ func (c *conclusion) service(s *service) {
 		for _, id := range r.ids {
 			c.names[id] = e.Template
 		}
-		point := r.endpoint(s.name, e.Method, e.Template)
+		parameters, fields := r.shapes.Fields(nil)
+		known := knownPaths(fields)
+		hide := r.private(known)
+		hide(parameters)
+		hide(fields)
+		point := r.endpoint(s.name, e.Method, e.Template, known)
 		for _, p := range e.Params {
 			point.Parameters = append(point.Parameters, p.Field())
 		}
-		parameters, fields := r.fields()
-		point.Parameters = append(point.Parameters, parameters...)
-		point.Fields = fields
+		point.Parameters = append(point.Parameters, safe(parameters)...)
+		point.Fields = safe(fields)
 		c.snap.Endpoints = append(c.snap.Endpoints, point)
 		c.inside += r.requests
 		v.Endpoints++
 		at := ctx
 		at.Method, at.Template, at.First, at.Last = e.Method, e.Template, point.First, point.Last
-		found = r.state.Findings(at, found)
+		found = r.state.Renamed(known.place).Findings(at, found)
 		if r.state.Full() {
 			c.state.counts[findingLimit]++
 		}
@@ -97,7 +102,7 @@ func (c *conclusion) service(s *service) {
 }
 
 // endpoint writes the record down.
-func (r *record) endpoint(service, method, template string) analyze.Endpoint {
+func (r *record) endpoint(service, method, template string, known paths) analyze.Endpoint {
 	e := analyze.Endpoint{
 		ID: analyze.EndpointID(service, method, template), Service: service, Method: method, Template: template,
 		Requests: r.requests, Unanswered: r.unanswered, Plaintext: r.plaintext, Encrypted: r.encrypted,
@@ -109,43 +114,49 @@ func (r *record) endpoint(service, method, template string) analyze.Endpoint {
 	r.auth.Trim()
 	e.Statuses, e.Auth = r.statuses.Map(), r.auth.Map()
 	e.First, e.Last = r.span.Times()
-	r.sensitive.Trim()
-	for _, k := range r.sensitive.Sorted(func(a, b sensitiveKey) int {
+	// Places below free keys became one.
+	found := tally.NewTable[sensitiveKey, *sensitiveTally](r.opts.Sensitive, rankSensitive)
+	r.sensitive.All(func(k sensitiveKey, from *sensitiveTally) {
+		k.place = known.place(k.place)
+		if into, ok := found.At(k, newSensitive); ok {
+			into.merge(from)
+		}
+	})
+	found.Trim()
+	for _, k := range found.Sorted(func(a, b sensitiveKey) int {
 		return cmp.Or(cmp.Compare(a.place.Side, b.place.Side), cmp.Compare(a.place.Where, b.place.Where), cmp.Compare(a.place.Name, b.place.Name), cmp.Compare(a.kind, b.kind))
 	}) {
-		t, _ := r.sensitive.Get(k)
+		t, _ := found.Get(k)
 		e.Sensitive = append(e.Sensitive, analyze.Sensitive{Kind: k.kind, Category: t.category, Place: k.place, Count: t.count, Severity: t.severity, Samples: t.samples.List()})
 	}
 	return e
 }
 
-// fields are the shapes, with names that look like values generalised and no
-// enum where something sensitive was seen.
-func (r *record) fields() (parameters, fields []analyze.Field) {
-	parameters, fields = r.shapes.Fields(r.private)
-	for _, list := range [...]*[]analyze.Field{&parameters, &fields} {
-		for i := range *list {
-			f := &(*list)[i]
-			f.Path = analyze.Name([]byte(f.Path))
-			f.ContentType = analyze.Name([]byte(f.ContentType))
-			f.Enum = slices.DeleteFunc(f.Enum, func(s string) bool { return analyze.ValueLike([]byte(s)) })
+// private drops the enums of fields where something sensitive was seen.
+func (r *record) private(known paths) func([]analyze.Field) {
+	at := make(map[analyze.Place]bool, r.sensitive.Len())
+	r.sensitive.All(func(k sensitiveKey, _ *sensitiveTally) { at[known.place(k.place)] = true })
+	return func(list []analyze.Field) {
+		for i := range list {
+			if f := &list[i]; at[analyze.Place{Side: f.Side, Where: f.Where, Name: f.Path}] {
+				f.Enum = nil
+			}
 		}
-		*list = unite(*list)
 	}
-	if fields == nil {
-		fields = []analyze.Field{}
-	}
-	return parameters, fields
 }
 
-// private reports whether something sensitive was seen at a place.
-func (r *record) private(p analyze.Place) bool {
-	for _, k := range r.sensitive.Sorted(func(a, b sensitiveKey) int { return 0 }) {
-		if k.place == p {
-			return true
-		}
+// safe generalises names that look like values, and drops such members of enums.
+func safe(list []analyze.Field) []analyze.Field {
+	for i := range list {
+		f := &list[i]
+		f.Path = analyze.Name([]byte(f.Path))
+		f.ContentType = analyze.Name([]byte(f.ContentType))
+		f.Enum = slices.DeleteFunc(f.Enum, func(s string) bool { return analyze.ValueLike([]byte(s)) })
 	}
-	return false
+	if list == nil {
+		return []analyze.Field{}
+	}
+	return unite(list)
 }
 
 // unite joins fields whose generalised names became the same.

@@ -509,6 +509,9 @@ func (w *worker) take() {
 			continue
 		}
 		p := w.place(h.Place)
+		if strings.HasSuffix(p.Name, "{*}") && (h.Detector.ID == "password" || h.Detector.ID == "pin_code" || h.Detector.ID == "otp_code") {
+			continue // the name that spoke for it is itself a value
+		}
 		known := false
 		for j := from; j < len(o.Hits); j++ {
 			if k := &o.Hits[j]; k.Kind == h.Detector.ID && k.Place == p {
@@ -578,11 +581,7 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 	}
 	for i := range o.Credentials {
 		c := &o.Credentials[i]
-		again := false
-		for j := range i {
-			again = again || o.Credentials[j].Label == c.Label
-		}
-		if !again {
+		if authenticates(o.Credentials, i) {
 			rec.auth.Add(c.Label, 1)
 		}
 		if kind := c.Kind.Sensitive(); kind != "" {
@@ -599,6 +598,18 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 			rec.find(h.Kind, h.Category, h.Place, uint64(h.Values), h.Severity, o.At, h.Sample)
 		}
 	}
+}
+
+// authenticates reports whether the i-th credential says who calls: it is the
+// first of its label, and one in the URL counts only where no header has one (a
+// token that a request is about is a parameter).
+func authenticates(list []posture.Credential, i int) bool {
+	for j := range list {
+		if j < i && list[j].Label == list[i].Label || list[i].InURL() && !list[j].InURL() {
+			return false
+		}
+	}
+	return true
 }
 
 // taken reports whether a place holds a session cookie that was counted.

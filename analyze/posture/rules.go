@@ -121,8 +121,8 @@ func (h *Hit) at(side analyze.Side, where analyze.Where) bool {
 	return h.Place.Side == side && h.Place.Where == where
 }
 
-// inURL reports whether the credential is in the path or the query.
-func (c *Credential) inURL() bool {
+// InURL reports whether the credential is in the path or the query.
+func (c *Credential) InURL() bool {
 	return c.Place.Where == analyze.InQuery || c.Place.Where == analyze.InPath
 }
 
@@ -709,7 +709,7 @@ var Rules = []Rule{
 			}
 			for i := range o.Credentials {
 				c := &o.Credentials[i]
-				if c.inURL() && c.Kind != APIKey && (c.Random || c.JWT != nil || c.Place.Where == analyze.InPath) {
+				if c.InURL() && c.Kind != APIKey && (c.Random || c.JWT != nil || c.Place.Where == analyze.InPath) {
 					e.see(c.Place, sev).sample(o.At, c.Sample)
 				}
 			}
@@ -733,7 +733,7 @@ var Rules = []Rule{
 		exchange: func(o *Observation, e *emitter) {
 			for i := range o.Credentials {
 				c := &o.Credentials[i]
-				if c.inURL() && c.Kind == APIKey && !c.Publishable && !o.signedURL {
+				if c.InURL() && c.Kind == APIKey && !c.Publishable && !o.signedURL {
 					e.see(c.Place, analyze.High).sample(o.At, c.Sample)
 				}
 			}
@@ -895,7 +895,7 @@ var Rules = []Rule{
 				return
 			}
 			for i := range o.Credentials {
-				if c := &o.Credentials[i]; c.inURL() && c.Random {
+				if c := &o.Credentials[i]; c.InURL() && c.Random {
 					e.see(c.Place, analyze.Medium).sample(o.At, c.Sample)
 				}
 			}
@@ -1106,7 +1106,7 @@ var Rules = []Rule{
 			OWASP:   []string{"API3:2023"}, CWE: []string{"CWE-200", "CWE-522"}},
 		say: "A secret was returned", near: true, need: hits | answered,
 		exchange: func(o *Observation, e *emitter) {
-			issuer := hasSegment(o.Path, issuerWords)
+			issuer := issues(o.Method, o.Path)
 			o.eachInBody(func(h *Hit) {
 				switch {
 				case !isSecret(h) || isPassword(h.Kind) || h.Kind == "password_hash" || h.Kind == "otp_code" || h.Kind == "presigned_url":

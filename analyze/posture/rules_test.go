@@ -560,6 +560,7 @@ var cases = []struct {
 	}, analyze.High, []talk{
 		{text: "POST /login HTTP/1.1" + ok, hits: body("jwt", "credential", "$.token"), tls: true},
 		{text: "POST /api-keys HTTP/1.1" + ok, hits: body("api_key", "secret", "$.key"), tls: true},
+		{text: "POST /apps/7/generateApiKey HTTP/1.1" + ok, hits: body("api_key", "secret", "$.key"), tls: true},
 		{text: "GET /conf HTTP/1.1" + ok, hits: body("email", "pii", "$.email"), tls: true},
 		{text: "POST /conf HTTP/1.1" + ok, hits: hit("api_key", "secret", analyze.Request, analyze.InBody, "$.key"), tls: true},
 	}},

@@ -116,6 +116,25 @@ func hasSegment(path []byte, set map[string]bool) bool {
 
 func publicPath(path []byte) bool { return hasSegment(path, publicWords) }
 
+// issues reports whether a request is there to get a credential: by a word of
+// its path, or because it posts to something that is one (generateApiKey).
+func issues(method string, path []byte) bool {
+	if hasSegment(path, issuerWords) {
+		return true
+	}
+	last := path[bytes.LastIndexByte(path, '/')+1:]
+	if method != "POST" && method != "PUT" || len(last) > 64 {
+		return false
+	}
+	last = bytes.ToLower(last)
+	for _, w := range [...]string{"key", "token", "secret", "credential", "hmac"} {
+		if bytes.Contains(last, []byte(w)) {
+			return true
+		}
+	}
+	return false
+}
+
 // isStatic tells types of files from types of answers.
 func isStatic(contentType []byte) bool {
 	for _, p := range []string{"image/", "font/", "video/", "audio/", "text/css", "text/javascript", "application/javascript", "application/font", "application/wasm", "application/x-javascript"} {

@@ -1,6 +1,7 @@
 package posture
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"net/netip"
@@ -117,6 +118,22 @@ func (s *State) table() *tally.Table[findingKey, *Tally] {
 	return &s.findings
 }
 
+// Renamed returns the state with other places: what became the same place is
+// added up.
+func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
+	n := &State{stats: s.stats}
+	if s.findings.Len() > 0 || s.findings.Full() {
+		t := n.table()
+		s.findings.All(func(k findingKey, from *Tally) {
+			k.place = to(k.place)
+			if into, ok := t.At(k, newTally); ok {
+				into.merge(from)
+			}
+		})
+	}
+	return n
+}
+
 // Full reports whether some findings were not kept.
 func (s *State) Full() bool { return s.findings.Full() }
 
@@ -188,6 +205,8 @@ func (o *Observation) ask(endpoint, service *State) {
 	}
 }
 
+var mozilla = []byte("Mozilla/") // how browsers begin
+
 func count(o *Observation, s *Stats) {
 	switch {
 	case o.Status == 401 || o.Status == 403:
@@ -207,7 +226,7 @@ func count(o *Observation, s *Stats) {
 			s.SecureSuccess++
 		}
 	}
-	if o.Wire == analyze.TLS && o.Success && strings.HasPrefix(string(o.userAgent[:min(len(o.userAgent), 8)]), "Mozilla/") {
+	if o.Wire == analyze.TLS && o.Success && bytes.HasPrefix(o.userAgent, mozilla) && o.r.scanner(o.userAgent) == "" {
 		s.Browser++
 		if o.hsts {
 			s.HSTS++
