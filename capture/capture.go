@@ -114,7 +114,10 @@ type Parser interface {
 	// follow. b is borrowed. [ErrHandover] says that from the returned count on
 	// another protocol speaks in both directions; [ErrOpaque] that this
 	// direction cannot be understood further: it is only counted from here.
-	// After ErrHandover both directions get End and nothing else. Bytes that are
+	// After ErrHandover both directions get End and nothing else, and the engine
+	// asks for Leftover(Dir) []byte (bytes, owned, that were used but are of the
+	// next protocol) and Successor() ProtocolName (what both ends agreed on; ""
+	// if that may be anything) where the parser has these methods. Bytes that are
 	// unread when a gap or the end comes are not offered again.
 	Data(d Dir, b []byte, at Stamp) (int, error)
 	// Gap says that n bytes of a direction were never seen (n < 0: unknown many).

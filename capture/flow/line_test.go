@@ -17,6 +17,7 @@ import (
 // shows as '_'. Some lines do something:
 //
 //	>up / <up   another protocol speaks from here
+//	>to NAME    the same, and it is agreed which
 //	>noise      the rest of the direction is not understood
 //	>boom       the parser panics
 //
@@ -44,7 +45,10 @@ type lineParser struct {
 	conn    *capture.Conn
 	handler capture.Handler
 	ended   [2]bool
+	next    capture.ProtocolName
 }
+
+func (p *lineParser) Successor() capture.ProtocolName { return p.next }
 
 func (p *lineParser) Data(d capture.Dir, b []byte, at capture.Stamp) (int, error) {
 	if p.ended[d] {
@@ -58,6 +62,10 @@ func (p *lineParser) Data(d capture.Dir, b []byte, at capture.Stamp) (int, error
 		}
 		n += len(line) + 1
 		p.emit(d, line, at)
+		if name, ok := bytes.CutPrefix(line, []byte(">to ")); ok {
+			p.next = capture.ProtocolName(name)
+			return n, capture.ErrHandover
+		}
 		switch string(line) {
 		case ">up", "<up":
 			return n, capture.ErrHandover

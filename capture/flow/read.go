@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 
 	"plainsight/capture"
@@ -123,6 +124,13 @@ type foresighted interface {
 	Leftover(d capture.Dir) []byte
 }
 
+// successor is a parser that knows which protocol follows it, since both ends
+// agreed on it. Without a row of that name the rest is opaque; the empty name
+// says that it may be any.
+type successor interface {
+	Successor() capture.ProtocolName
+}
+
 // handover ends the parser and looks at what follows in both directions, first
 // where it was found.
 func (c *conn) handover(found *side, at capture.Stamp) {
@@ -149,6 +157,9 @@ func (c *conn) handover(found *side, at capture.Stamp) {
 		s.lost = s.passed > 0
 		s.opaque = c.handovers >= maxHandovers
 	}
+	if n, ok := p.(successor); ok {
+		c.agree(n.Successor())
+	}
 	other := c.side(found.half.Dir.Other())
 	for _, s := range [...]*side{found, other} {
 		if c.parser == nil {
@@ -159,12 +170,31 @@ func (c *conn) handover(found *side, at capture.Stamp) {
 	}
 }
 
+// agree prepares for the protocol that both ends agreed on.
+func (c *conn) agree(name capture.ProtocolName) {
+	if name == "" {
+		return
+	}
+	rows := c.e.o.Protocols
+	if i := slices.IndexFunc(rows, func(p capture.Protocol) bool { return p.Name == name }); i >= 0 {
+		c.agreed = &rows[i]
+		return
+	}
+	for i := range c.sides {
+		c.sides[i].opaque = true
+	}
+}
+
 // sniff looks for a start in the bytes of a direction while there is no parser.
 func (c *conn) sniff(s *side, b []byte, at capture.Stamp) {
 	c.foreign = true
 	if s.opaque {
 		s.passed += int64(len(b))
 		s.lost = true
+		return
+	}
+	if c.agreed != nil {
+		c.begin(c.agreed, s, b, at)
 		return
 	}
 	if waiting := len(s.buf) - s.candidate; waiting > 0 {
@@ -222,28 +252,37 @@ func (c *conn) pass(s *side) {
 	c.e.freeBuffer(s)
 }
 
-// ask asks the protocols what b is. As long as it is a guess who the client is,
-// the answer may turn the connection around.
+// ask asks the protocols what b is. If it is what the other end should say, the
+// answer turns the connection around: who is the client was a guess, or the
+// handshake was that of a tunnel that is used backwards. Against a handshake only
+// a start at the first byte counts.
 func (c *conn) ask(s *side, b []byte) (*capture.Protocol, capture.Verdict) {
+	d, midstream := s.half.Dir, s.lost || s.failed
+	p, best := c.askFor(d, b, midstream)
+	if best == capture.Yes || c.handovers > 0 {
+		return p, best
+	}
+	p, v := c.askFor(d.Other(), b, midstream && c.unsure)
+	if v == capture.Yes {
+		c.swap()
+		c.Client, c.Server = c.Server, c.Client
+		return p, v
+	}
+	if c.unsure {
+		best = max(best, v)
+	}
+	return nil, best
+}
+
+func (c *conn) askFor(d capture.Dir, b []byte, midstream bool) (*capture.Protocol, capture.Verdict) {
 	best := capture.No
-	midstream := s.lost || s.failed
-	for _, d := range [...]capture.Dir{s.half.Dir, s.half.Dir.Other()} {
-		for i := range c.e.o.Protocols {
-			p := &c.e.o.Protocols[i]
-			switch v := p.Sniff(d, b[:len(b):len(b)], midstream); v {
-			case capture.Yes:
-				if d != s.half.Dir {
-					c.swap()
-					c.Client, c.Server = c.Server, c.Client
-				}
-				return p, v
-			case capture.Maybe:
-				best = v
-			}
+	for i := range c.e.o.Protocols {
+		p := &c.e.o.Protocols[i]
+		v := p.Sniff(d, b[:len(b):len(b)], midstream)
+		if v == capture.Yes {
+			return p, v
 		}
-		if !c.unsure {
-			break
-		}
+		best = max(best, v)
 	}
 	return nil, best
 }
@@ -252,7 +291,7 @@ func (c *conn) ask(s *side, b []byte) (*capture.Protocol, capture.Verdict) {
 // with b behind it. What is kept of the other side goes with it; what clients
 // say goes first.
 func (c *conn) begin(p *capture.Protocol, found *side, b []byte, at capture.Stamp) {
-	c.protocol, c.foreign, c.unsure = p, false, false
+	c.protocol, c.agreed, c.foreign, c.unsure = p, nil, false, false
 	parser := p.New(&c.Conn, c.e.handler, &c.e.counts)
 	c.parser = parser
 	for i := range c.sides {
