@@ -140,36 +140,28 @@ var formats = map[string]func(w *bufio.Writer, rows storage.Rows, width int) err
 const maxTableRows = 10_000
 
 func writeTable(w *bufio.Writer, rows storage.Rows, width int) error {
+	headers := rows.Columns()
+	columns := make([]table.ColumnConfig, len(headers))
+	widths := make([]int, len(headers))
+	line := func(cell func(i int) string) table.Row {
+		row := make(table.Row, len(headers))
+		for i := range row {
+			s := cell(i)
+			row[i], widths[i] = s, max(widths[i], text.StringWidth(s))
+		}
+		return row
+	}
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	if width > 0 {
-		t.Style().Size.WidthMax = width
-	}
-	var header table.Row
-	var align []table.ColumnConfig
-	for i, h := range rows.Columns() {
-		header = append(header, analyze.CleanLong(h.Name))
-		if numeric(h.Type) {
-			align = append(align, table.ColumnConfig{Number: i + 1, Align: text.AlignRight})
-		}
-	}
-	t.AppendHeader(header)
-	t.SetColumnConfigs(align)
+	t.AppendHeader(line(func(i int) string { return analyze.CleanLong(headers[i].Name) }))
 	n := 0
-	for ; rows.Next(); n++ {
-		if n == maxTableRows {
-			break
-		}
+	for ; n < maxTableRows && rows.Next(); n++ {
 		values, err := rows.Values()
 		if err != nil {
 			return err
 		}
-		row := make(table.Row, len(values))
-		for i, v := range values {
-			row[i] = shown(v)
-		}
-		t.AppendRow(row)
+		t.AppendRow(line(func(i int) string { return shown(values[i]) }))
 	}
 	if err := rows.Err(); err != nil {
 		return err
@@ -178,6 +170,16 @@ func writeTable(w *bufio.Writer, rows storage.Rows, width int) error {
 		_, err := fmt.Fprintln(w, "no rows")
 		return err
 	}
+	if width > 0 {
+		fit(widths, width)
+	}
+	for i, h := range headers {
+		columns[i] = table.ColumnConfig{Number: i + 1, WidthMax: widths[i], WidthMaxEnforcer: text.WrapSoft}
+		if numeric(h.Type) {
+			columns[i].Align = text.AlignRight
+		}
+	}
+	t.SetColumnConfigs(columns)
 	if _, err := fmt.Fprintln(w, t.Render()); err != nil {
 		return err
 	}
@@ -186,6 +188,28 @@ func writeTable(w *bufio.Writer, rows storage.Rows, width int) error {
 		return err
 	}
 	return nil
+}
+
+// fit narrows the widest columns of a table until it has that width, as far as
+// its cells stay readable.
+func fit(widths []int, width int) {
+	const frame, least = 3, 8 // a cell's border and margins; the narrowest cell that is made
+	excess := 1 - width
+	for _, w := range widths {
+		excess += w + frame
+	}
+	for ; excess > 0; excess-- {
+		widest := 0
+		for i := range widths {
+			if widths[i] > widths[widest] {
+				widest = i
+			}
+		}
+		if len(widths) == 0 || widths[widest] <= least {
+			return
+		}
+		widths[widest]--
+	}
 }
 
 func numeric(typ string) bool {

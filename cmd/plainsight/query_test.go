@@ -131,6 +131,27 @@ func TestTablesEnd(t *testing.T) {
 	}
 }
 
+func TestTablesFitTheTerminal(t *testing.T) {
+	words := strings.Repeat("several words ", 20)
+	for _, width := range []int{40, 80, 200} {
+		a := &fakeRows{columns: []storage.Header{{Name: "severity", Type: "String"}, {Name: "summary", Type: "String"}, {Name: "why", Type: "String"}},
+			rows: [][]any{{"high", words, "grüße " + words}, {"low", "short", strings.Repeat("x", 300)}}}
+		var b bytes.Buffer
+		w := bufio.NewWriter(&b)
+		if err := errors.Join(writeTable(w, a, width), w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > width {
+				t.Errorf("%d columns on a terminal of %d: %s", n, width, line)
+			}
+		}
+		if strings.Count(b.String(), "words") != 40 {
+			t.Errorf("words were lost on a terminal of %d:\n%s", width, b.String())
+		}
+	}
+}
+
 func TestQueriesAreAnswered(t *testing.T) {
 	embeddedtest.Require(t)
 	dir := t.TempDir()

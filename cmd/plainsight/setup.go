@@ -30,13 +30,13 @@ func (*setupCmd) Help() string {
 
 // Run installs the engine where it is missing.
 func (c *setupCmd) Run(ctx context.Context, a *app) error {
+	if err := embedded.Unbuilt(); err != nil {
+		return err
+	}
 	if path, err := embedded.Locate(); err == nil && !c.Force {
 		version, err := embedded.Probe(path)
 		if err == nil {
 			_, err = fmt.Fprintf(a.Stdout, "the engine is there: %s (version %s)\n", path, version)
-			return err
-		}
-		if errors.Is(err, embedded.ErrPlatform) {
 			return err
 		}
 		a.Log.Warn("the engine that is there cannot be used", "path", path, "error", err)

@@ -55,18 +55,18 @@ SELECT client, count() AS calls, uniqExact(service, method, template) AS endpoin
 FROM calls_current GROUP BY client ORDER BY calls DESC, client LIMIT 50`},
 
 	{"slow", "endpoints by the time they take", `
-SELECT service, method, template, count() AS calls, round(quantile(0.5)(latency_us) / 1000, 1) AS p50_ms,
+SELECT service, method, if(template = '', '(never succeeded)', template) AS path, count() AS calls, round(quantile(0.5)(latency_us) / 1000, 1) AS p50_ms,
     round(quantile(0.95)(latency_us) / 1000, 1) AS p95_ms, round(max(latency_us) / 1000, 1) AS max_ms
-FROM calls_current WHERE latency_us > 0 GROUP BY service, method, template ORDER BY p95_ms DESC, service, template LIMIT 50`},
+FROM calls_current WHERE latency_us > 0 GROUP BY service, method, path ORDER BY p95_ms DESC, service, path LIMIT 50`},
 
 	{"errors", "endpoints by the share of calls that failed", `
-SELECT service, method, template, count() AS calls, countIf(status >= 500) AS server_errors, countIf(status >= 400 AND status < 500) AS client_errors,
+SELECT service, method, if(template = '', '(never succeeded)', template) AS path, count() AS calls, countIf(status >= 500) AS server_errors, countIf(status >= 400 AND status < 500) AS client_errors,
     countIf(status = 0) AS unanswered, round(100 * countIf(status >= 400 OR status = 0) / calls, 1) AS percent
-FROM calls_current GROUP BY service, method, template HAVING percent > 0 ORDER BY percent DESC, calls DESC, service, template LIMIT 50`},
+FROM calls_current GROUP BY service, method, path HAVING percent > 0 ORDER BY percent DESC, calls DESC, service, path LIMIT 50`},
 
 	{"principals", "credentials by fingerprint: what each one calls, from how many addresses", `
 SELECT principal, any(auth) AS kind, count() AS calls, uniqExact(client) AS clients, uniqExact(service, method, template) AS endpoints, max(time) AS last
-FROM calls_current WHERE principal != '' GROUP BY principal ORDER BY calls DESC, principal LIMIT 50`},
+FROM calls_current WHERE principal != '' AND auth != 'none' GROUP BY principal ORDER BY calls DESC, principal LIMIT 50`},
 
 	{"captures", "files that are in the store", `
 SELECT name, format, bytes, frames, sha256, damaged FROM captures_current ORDER BY name, sha256`},

@@ -47,6 +47,9 @@ type library struct {
 	version     func() unsafe.Pointer
 }
 
+// Unbuilt is the error of builds that cannot load the engine; nil: this can.
+func Unbuilt() error { return nil }
+
 // load opens the shared library at path. It stays loaded for the life of the
 // process: there is no safe way to unload it.
 func load(path string) (*library, error) {

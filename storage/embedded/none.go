@@ -17,6 +17,9 @@ func missing() error {
 	return fmt.Errorf("%w (%s/%s): use a ClickHouse server", ErrPlatform, runtime.GOOS, runtime.GOARCH)
 }
 
+// Unbuilt is the error of builds that cannot load the engine; nil: this can.
+func Unbuilt() error { return missing() }
+
 // Open says that this build has no engine.
 func Open(string, Options) (*Engine, error) { return nil, missing() }
 
