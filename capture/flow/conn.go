@@ -204,15 +204,16 @@ func (c *conn) takeReset(own, other *side, s *packet.Segment) {
 	c.e.enter(c, over)
 }
 
-// watchHole gives up a hole that stops a direction whose other side does not
-// speak: it will not say whether it has the bytes.
+// watchHole gives up a hole that stops a direction for long, if nobody will fill
+// it: the other side does not speak, and will not ask for the bytes again, or it
+// has them, and the capture will not show them any more.
 func (c *conn) watchHole(own, other *side, at capture.Stamp) {
 	e := c.e
 	if at := own.half.Offset(); own.stuck != at || own.stuckSince == 0 {
 		own.stuck, own.stuckSince = at, e.now
 		return
 	}
-	if e.now-own.stuckSince > int64(e.o.HoleWait) && other.seen < own.stuckSince {
+	if e.now-own.stuckSince > int64(e.o.HoleWait) && (other.seen < own.stuckSince || own.half.Passed()) {
 		own.half.Skip(&e.pool, c, at)
 	}
 }

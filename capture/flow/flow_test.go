@@ -444,6 +444,33 @@ func TestTapsOutOfStep(t *testing.T) {
 	}
 }
 
+// Taps out of step do not keep a hole open for ever.
+func TestHoleOfTapsOutOfStep(t *testing.T) {
+	var steps []capturetest.Step
+	for i := range 30 {
+		steps = append(steps, capturetest.Client(fmt.Sprintf(">%d\n", i)), capturetest.Server("<\n"))
+	}
+	w := capturetest.Wire{Pace: 50 * time.Millisecond, Close: capturetest.NoClose}
+	up, down := w, w
+	up.Keep, down.Keep = capturetest.Only(c), capturetest.Only(s)
+	up.Edit = func(_ *rand.Rand, b []capturetest.Segment) []capturetest.Segment {
+		return slices.DeleteFunc(b, func(s capturetest.Segment) bool { return string(s.Payload) == ">3\n" })
+	}
+	late := up.Frames(steps...)
+	for i := range late {
+		late[i].Time = late[i].Time.Add(200 * time.Millisecond)
+	}
+	r, n := read(t, options(), capturetest.Merge(late, down.Frames(steps...)))
+	if n[capture.StreamGaps] != 1 {
+		t.Errorf("%d gaps", n[capture.StreamGaps])
+	}
+	for _, x := range r.Exchanges {
+		if d := x.Request.Start.Time.Sub(capturetest.Epoch); string(x.Request.Body) == ">20" && d > 6*time.Second {
+			t.Errorf("line 20 came out after %v", d)
+		}
+	}
+}
+
 func TestClock(t *testing.T) {
 	var n capture.Counts
 	var k clock

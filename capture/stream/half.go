@@ -81,6 +81,9 @@ func (h *Half) Next() uint32 { return h.next }
 // Holding reports whether bytes wait behind a hole.
 func (h *Half) Holding() bool { return h.held != nil }
 
+// Passed reports whether the receiver acknowledged the first hole.
+func (h *Half) Passed() bool { return h.held != nil && h.acked >= h.held.extents[0].start }
+
 // Done reports whether all bytes up to FIN were delivered or given up.
 func (h *Half) Done() bool { return h.fin && h.off >= h.finAt }
 
