@@ -24,6 +24,7 @@ var edges = map[string][]string{
 	"capture/capturetest": {"capture", "capture/packet"},
 	"capture/coding":      {"capture"},
 	"capture/flow":        {"capture", "capture/packet", "capture/stream"},
+	"capture/hpack":       {"capture"},
 	"capture/http1":       {"capture", "capture/coding"},
 	"capture/ndjson":      {"capture"},
 	"capture/packet":      {"capture"},
