@@ -9,7 +9,11 @@
 // its [Options] say, and allocates nothing once its buffers have grown.
 package hpack
 
-import "plainsight/capture"
+import (
+	"math"
+
+	"plainsight/capture"
+)
 
 // Options are the bounds of a [Decoder]. Zero fields take the defaults.
 type Options struct {
@@ -180,8 +184,11 @@ func (d *Decoder) decode(b *Block, block []byte) error {
 		c := block[0]
 		if c&0xe0 == 0x20 {
 			size, rest, err := integer(block, 5)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case size > math.MaxUint32: // more than a setting can allow
+				return ErrInteger
 			}
 			block = rest
 			d.resize(size)
