@@ -423,7 +423,7 @@ func placeholder(t []byte) bool {
 
 var placeholders = func() map[string]bool {
 	m := map[string]bool{}
-	for _, w := range bytes.Fields([]byte("null nil none undefined n/a na nan true false yes no on off enabled disabled required optional string text password passwd secret token key value unknown empty hidden masked redacted removed private protected test todo tbd default - -- ... * required_field set unset present absent valid invalid expired active inactive strong weak medium ok bearer basic jwt oauth oauth2 mac digest saml oidc plain bcrypt argon2 sha256 md5 ja nein oui non si 0 1 string[] string? input hash encrypted sensitive confidential manual auto automatic generated varchar boolean")) {
+	for _, w := range bytes.Fields([]byte("null nil none undefined n/a na nan true false yes no on off enabled disabled required optional string text password passwd secret token key value unknown empty hidden masked redacted removed private protected test todo tbd default - -- ... * required_field set unset present absent valid invalid expired active inactive strong weak medium ok bearer basic jwt oauth oauth2 mac digest saml oidc plain bcrypt argon2 sha256 md5 ja nein oui non si 0 1 string[] string? input hash encrypted sensitive confidential passed failed skipped pass fail success error pending incorrect wrong mismatch changed unchanged manual auto automatic generated varchar boolean")) {
 		m[string(w)] = true
 	}
 	return m
@@ -464,6 +464,13 @@ func password(c *candidate) bool {
 	}
 	if bytes.Count(t, []byte{' '}) > 6 || !varied(t) && c.digits == 0 && len(t) < 4 {
 		return false
+	}
+	if blanks := bytes.Count(t, []byte{' '}); blanks > 0 {
+		for _, w := range [...]string{"required", "must ", "incorrect", "invalid", "should ", "cannot ", "too short", "at least", "is not "} {
+			if bytes.Contains(t, []byte(w)) {
+				return false // said about a password
+			}
+		}
 	}
 	if t[0] == '{' || t[0] == '[' || t[0] == '/' && bytes.Count(t, []byte{'/'}) > 1 {
 		return false

@@ -53,8 +53,6 @@ type Shape struct {
 	// Whole: only a whole value under a telling name is judged, never a piece of a
 	// text.
 	Whole bool
-	// Marked: there must be separators, where the bare digits say too little.
-	Marked bool
 }
 
 // Detectors is the table, in the order in which a value is judged: the first
@@ -244,7 +242,7 @@ var Detectors = [...]Detector{
 	{ID: "password", Title: "password", Category: Credential, Profile: PasswordLike,
 		Names: "password, passwd, pwd, pass, passphrase, pass phrase, user pass, user password, login password, account password, new password, old password, current password, confirm password, database password, database pass, admin password, root password, smtp password, ldap password, wifi password, wpa passphrase, sudo password, passwort, kennwort, mot de passe, motdepasse, mdp, contrasena, contraseña, clave de acceso, senha, palavra passe, wachtwoord, haslo, losenord, adgangskode, passord, salasana, heslo, jelszo, parola, sifre, mima, 密码, パスワード, 비밀번호, пароль, secret password, secret word, pass word, j password, userpassword, passwrd, psw, ftp password, temp password, temporary password, initial password, keystore password, truststore password, bind password, service password, proxy password, auth password, ssh password, pw, client password, pass code word, pin password, userpwd, passcode, wifi key, wpa key, passkey phrase, chiave di accesso, lozinka, geslo, κωδικος, 暗证号码, password plaintext, secret pass",
 		Shape: Shape{Min: 1, Max: 128, Whole: true}, Check: password,
-		Yes: []string{"password=hunter2!", "note=Pwd: w6NjdBAoRVNZcec7AA. Bring it."}, No: []string{"password=********", "password_min_length=2048", "password_reset_url=https://shop.dev/reset", "has_password=true", "password=null", "note=please reset your password using the link"}},
+		Yes: []string{"password=hunter2!", "note=Pwd: w6NjdBAoRVNZcec7AA. Bring it.", `query=mutation { login(user: "ann", password: "hunter2!") { id } }`}, No: []string{"password=********", "password_min_length=2048", "password_reset_url=https://shop.dev/reset", "has_password=true", "password=null", "password=is required", "password=passed", "note=please reset your password using the link"}},
 
 	// ---- contact and identity ---------------------------------------------------
 	{ID: "email", Title: "e-mail address", Category: Personal, Profile: Contact, Alone: true,
@@ -515,8 +513,8 @@ var blockers = []struct {
 var wordFlags = func() map[string]nameFlags {
 	m := map[string]nameFlags{}
 	for f, list := range map[nameFlags]string{
-		ident:   "order tracking transaction txn tx invoice ticket booking parcel shipment consignment waybill sku upc ean gtin isbn asin barcode serial sn model batch lot asset part case claim coupon voucher promo receipt quote ref reference uuid guid nonce sequence seq index offset page row count catalog article warehouse rma pnr eticket folio docket flight seat timestamp ts epoch nano nanos millis micros unix time hash checksum digest etag commit trace span correlation snowflake message thread channel guild tweet job build run event license sid cursor ratio score probability weight percent percentage amount price total balance budget revenue quantity qty rate duration latency width height size bytes version revision variant ledger posting journal statement cheque meter circuit incident consumer bestellung commande pedido ordine zamowienie bestelling sendung envio colis factura rechnung facture fattura artikel article produkt produit producto prodotto numeroserie seriennummer auftrag referenz referencia riferimento referentie vorgang aktenzeichen",
-		version: "version firmware release sdk oid section clause chapter heading semver ua agent bios kernel paragraph kapitel abschnitt versie wersja versione",
+		ident:   "package delivery policy contract agreement appointment reservation room building floor gate terminal train order tracking transaction txn tx invoice ticket booking parcel shipment consignment waybill sku upc ean gtin isbn asin barcode serial sn model batch lot asset part case claim coupon voucher promo receipt quote ref reference uuid guid nonce sequence seq index offset page row count catalog article warehouse rma pnr eticket folio docket flight seat timestamp ts epoch nano nanos millis micros unix time hash checksum digest etag commit trace span correlation snowflake message thread channel guild tweet job run event license sid cursor ratio score probability weight percent percentage amount price total balance budget revenue quantity qty rate duration latency width height size bytes version revision variant ledger posting journal statement cheque meter circuit incident consumer bestellung commande pedido ordine zamowienie bestelling sendung envio colis factura rechnung facture fattura artikel article produkt produit producto prodotto numeroserie seriennummer auftrag referenz referencia riferimento referentie vorgang aktenzeichen",
+		version: "build upgrade upgraded upgrading update updated downgrade install installed deploy deployed patch rollback version firmware release sdk oid section clause chapter heading semver ua agent bios kernel paragraph kapitel abschnitt versie wersja versione",
 		public:  "public publishable csrf xsrf cursor pagination etag checksum digest nonce fingerprint integrity sha sha256 thumbprint placeholder example sample captcha recaptcha idempotency gravatar traceparent",
 	} {
 		for w := range wordSet(list) {

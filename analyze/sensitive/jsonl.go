@@ -50,7 +50,8 @@ func ScanJSONL(r io.Reader, w io.Writer, key analyze.Key) error {
 		}
 		var m sample
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-			return fmt.Errorf("line %d: not a message: %w", n, err)
+			// The error of the decoder may quote the line.
+			return fmt.Errorf("line %d is not a message: want a JSON object with id, dir, url, headers as pairs, and body or body_b64", n)
 		}
 		message := Message{Time: time.Time{}}
 		if m.Dir == "response" {

@@ -27,6 +27,7 @@ type class struct {
 	// "number"); closes: as a child it may be completed by its parent.
 	opens, closes bool
 	blank         bool // says nothing: value, data, field_1
+	about         bool // as a parent: its children are said about fields, they are no values of theirs
 }
 
 // maxName is how many bytes of a name are read, from its end: the end of a
@@ -279,7 +280,7 @@ var tail = wordSet(
 
 // vetoes before or after a phrase turn it into something about the value.
 var vetoes = wordSet(
-	"has is are was were requires require required needs need allow allows allowed enable enabled disable disabled show hide hidden can should use uses used count total max min maximum minimum length len size masked mask redacted obfuscated truncated partial hint last4 lastfour verified valid invalid missing expired status type policy strength format regex pattern label placeholder",
+	"has is are was were requires require required needs need allow allows allowed enable enabled disable disabled show hide hidden can should use uses used count total max min maximum minimum length len size masked mask redacted obfuscated truncated partial hint last4 lastfour verified valid invalid missing expired status type policy strength format regex pattern label placeholder avg average mean median stddev percentile",
 )
 
 // qualifiers may stand before a phrase in a name without separators:
@@ -287,7 +288,11 @@ var vetoes = wordSet(
 var qualifiers = []string{"billing", "shipping", "customer", "user", "client", "primary", "contact", "new", "current", "my", "member", "account", "home", "work", "owner", "patient", "employee", "old", "confirm", "admin", "card", "str", "txt"}
 
 // nothing is said by these names.
-var blank = wordSet("value values val data text txt content contents input item items answer meta metadata attr attribute field x y v k q query search term param params parameter arg args argument payload body message msg note notes comment comments description desc details detail info str string raw line result results response request output object obj row record entry property prop extra misc other custom any blob event log free memo remark remarks subject title question topic reply feedback review bio about summary reason var variable prompt")
+var blank = wordSet("value values val data text txt content contents input item items answer meta metadata attr attribute field x y v k q query search term param params parameter arg args argument payload body message msg note notes comment comments description desc details detail info str string raw line result results response request output object obj row record entry property prop extra misc other custom any blob event log free memo remark remarks subject title question topic reply feedback review bio about summary reason var variable prompt col column cell elem element slot option choice udf cf arr list el kv pair string1 text1 a b c d e f z q1 answer1 value1 part section_text node attrs props")
+
+// abouts are parents whose children carry the names of fields, and words about
+// them: messages of validation, labels, schemas.
+var abouts = wordSet("error errors invalid violations translations i18n placeholders properties schema schemas definitions tooltips help helptexts")
 
 // classify tells what a name, and the name of its parent, mean.
 func classify(parent, name []byte) class {
@@ -364,6 +369,7 @@ ends:
 				c.opens = true
 			}
 		}
+		c.about = abouts[string(w.word(n-1))]
 		if last := w.word(n - 1); !found && things[string(last)] {
 			c.flags |= ident
 		}

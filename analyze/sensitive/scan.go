@@ -154,6 +154,16 @@ var wide, pieces, secrets = func() (w, p, s set) {
 	return w, p, s
 }()
 
+// unspoken are the rows that judge whole values by little but their names.
+var unspoken = func() (s set) {
+	for i := range Detectors {
+		if Detectors[i].Shape.Whole && !Detectors[i].Alone {
+			s.add(i)
+		}
+	}
+	return s
+}()
+
 // weakAlone are rows that a blind value passes now and then (a tenth of
 // 16-digit numbers passes Luhn): without a telling name they need a neutral
 // one, or a text.
@@ -260,6 +270,9 @@ func (f *finder) number(body []byte, from int, cl *class) {
 func (f *finder) whole(body []byte, from int, cl *class, number bool) bool {
 	c := &f.c
 	if len(body) > 1<<14 && !cl.hints.has(rows.key) && !cl.hints.has(rows.saml) {
+		return false
+	}
+	if !number && masked(body) {
 		return false
 	}
 	c.cut(body)
@@ -653,7 +666,7 @@ func (f *finder) hardware(text []byte, from int, cl *class) {
 			if mac(b) && cl.flags&public == 0 {
 				f.add(rows.mac, start, end, 0.95)
 			}
-		case colons >= 2 && colons <= 7 && cl.flags&version == 0:
+		case colons >= 2 && colons <= 7 && (cl.flags&version == 0 || cl.hints.has(rows.ip)):
 			if (colons == 7 || bytes.Contains(b, []byte("::"))) && hexLetterOrLong(b) && address(b) {
 				f.add(rows.ip, start, end, 0.9)
 			}

@@ -28,17 +28,17 @@ func foundIn(s *Scanner) string {
 func TestHeaders(t *testing.T) {
 	s := NewScanner(Options{})
 	for _, x := range []struct{ name, value, want string }{
-		{"Authorization", "Bearer mF9B5f41JqM8kQw1nLr5vTb7", "header Authorization bearer_token"},
-		{"Authorization", "Bearer " + goodJWT, "header Authorization jwt"},
+		{"Authorization", "Bearer mF9B5f41JqM8kQw1nLr5vTb7", "header authorization bearer_token"},
+		{"Authorization", "Bearer " + goodJWT, "header authorization jwt"},
 		{"authorization", "Basic YW5uOmh1bnRlcjI=", "header authorization basic_auth"},
 		{"authorization", "basic  YW5uOmh1bnRlcjI", "header authorization basic_auth"},
-		{"Authorization", "token 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", "header Authorization github_token"},
+		{"Authorization", "token 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", "header authorization github_token"},
 		{"Authorization", "Bearer null", ""},
 		{"Authorization", "Digest username=\"ann\", realm=\"shop\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"", ""},
-		{"Authorization", "AWS4-HMAC-SHA256 Credential=AKIAQZ7XW2MNKLP5TRVE/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=b6b3e51a6d4bcdf0029b72081a8629ff", "header Authorization aws_access_key_id"},
-		{"Proxy-Authorization", "Basic YW5uOmh1bnRlcjI=", "header Proxy-Authorization basic_auth"},
-		{"X-Api-Key", "9AQShURNs9SrlIALVQMcsrBbNGlbJ", "header X-Api-Key api_key"},
-		{"X-Forwarded-For", "198.141.242.107, 45.254.85.64", "header X-Forwarded-For ip_address; header X-Forwarded-For ip_address"},
+		{"Authorization", "AWS4-HMAC-SHA256 Credential=AKIAQZ7XW2MNKLP5TRVE/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=b6b3e51a6d4bcdf0029b72081a8629ff", "header authorization aws_access_key_id"},
+		{"Proxy-Authorization", "Basic YW5uOmh1bnRlcjI=", "header proxy-authorization basic_auth"},
+		{"X-Api-Key", "9AQShURNs9SrlIALVQMcsrBbNGlbJ", "header x-api-key api_key"},
+		{"X-Forwarded-For", "198.141.242.107, 45.254.85.64", "header x-forwarded-for ip_address; header x-forwarded-for ip_address"},
 		{"Cookie", "theme=dark; sid=Gq9kLw3ZpX7vRt2nYb6c; _ga=GA1.2.739074997.1610024268", "cookie sid session_cookie"},
 		{"Cookie", "__Host-session=\"8f14e45fceea167a5a36dedd4bea2543\"", "cookie __Host-session session_cookie"},
 		{"Cookie", "csrftoken=8f14e45fceea167a5a36dedd4bea2543; aside=8f14e45fceea167a5a36dedd4bea2543", ""},
@@ -47,7 +47,7 @@ func TestHeaders(t *testing.T) {
 		{"User-Agent", "MyApp/5.14.2.1 CFNetwork/1490.0.4", ""},
 		{"ETag", `W/"83c4c3fe8ae998f99ae40b7805ddf168"`, ""},
 		{"X-Request-Id", "cb266e6f-d2b6-449d-ace0-4c500cd74164", ""},
-		{"Referer", "https://shop.dev/reset?email=ann.lee@shop.dev", "header Referer email"},
+		{"Referer", "https://shop.dev/reset?email=ann.lee@shop.dev", "header referer email"},
 	} {
 		s.Reset(Message{Time: traffic})
 		s.Header([]byte(x.name), []byte(x.value))
@@ -100,6 +100,7 @@ func TestBodies(t *testing.T) {
 		{`{"note":"card 4757 6326 1840 0128, IBAN CH69 4649 3246 9465 4299 3 and key AKIAQZ7XW2MNKLP5TRVE"}`, "/note $.note credit_card; /note $.note iban; /note $.note aws_access_key_id"},
 		{`{"4757632618400128":"x","ann@shop.dev":{"dob":"1984-04-03"}}`, "/ann@shop.dev/dob ${*}.dob date_of_birth"},
 		{`"ann@shop.dev"`, " $ email"},
+		{`{"errors":{"password":["is too short"],"first_name":["can't be blank"]},"translations":{"first_name":"Vorname"}}`, ""},
 	} {
 		s.Reset(Message{Side: analyze.Response, Time: traffic})
 		w.Walk([]byte("application/json"), []byte(x.text), s)

@@ -92,6 +92,7 @@ type Scanner struct {
 	sum     []byte
 	scratch []byte
 	path    []byte
+	header  []byte // the name of one, in lower case
 }
 
 // NewScanner makes a scanner.
@@ -133,10 +134,13 @@ func (s *Scanner) Hits() []Hit { return s.hits }
 func (s *Scanner) class(parent, name []byte) class {
 	c, ok := s.names[string(name)]
 	if !ok {
+		if body.FreeKey(name) {
+			return class{} // a name that is a value says nothing, and does not come again
+		}
 		c = classify(nil, name)
 		s.remember(name, c)
 	}
-	if !c.closes || len(parent) == 0 || !c.hints.empty() {
+	if len(parent) == 0 || !c.closes && c.hints.empty() {
 		return c
 	}
 	p, ok := s.names[string(parent)]
@@ -144,7 +148,10 @@ func (s *Scanner) class(parent, name []byte) class {
 		p = classify(nil, parent)
 		s.remember(parent, p)
 	}
-	if !p.opens {
+	if p.about && !c.hints.empty() {
+		c.hints = set{c.hints[0] &^ unspoken[0], c.hints[1] &^ unspoken[1]}
+	}
+	if !p.opens || !c.closes || !c.hints.empty() {
 		return c
 	}
 	s.scratch = append(append(append(s.scratch[:0], parent...), 0), name...)
@@ -157,8 +164,8 @@ func (s *Scanner) class(parent, name []byte) class {
 }
 
 func (s *Scanner) remember(name []byte, c class) {
-	if len(name) > 2*maxName+1 || body.FreeKey(name) {
-		return // names that are values do not come again
+	if len(name) > 2*maxName+1 {
+		return
 	}
 	if len(s.names) >= s.options.Names {
 		clear(s.names)
@@ -193,7 +200,8 @@ func (s *Scanner) Value(k body.Kind, text []byte) {
 type where struct {
 	at   analyze.Where
 	body bool   // the tracker knows
-	name []byte // captured, unless owned is set
+	name []byte // captured, unless own is set
+	free bool   // the name is itself a value
 	own  string
 }
 
@@ -312,7 +320,7 @@ func (s *Scanner) report(w where, d *Detector, value []byte, confidence float32)
 			h.Pointer = string(s.path)
 		}
 	case w.own == "":
-		if body.FreeKey(w.name) {
+		if w.free || body.FreeKey(w.name) {
 			h.Place.Name = "{*}"
 		} else {
 			h.Place.Name = analyze.Clean(w.name)
@@ -321,7 +329,9 @@ func (s *Scanner) report(w where, d *Detector, value []byte, confidence float32)
 			h.Pointer = string(w.name)
 		}
 	default:
-		h.Pointer = w.own
+		if s.options.Pointers {
+			h.Pointer = w.own
+		}
 	}
 	h.Mask = analyze.Mask(value)
 	h.Fingerprint = s.fingerprint(d, value)
@@ -573,14 +583,16 @@ func sessionName(name []byte) bool {
 	return false
 }
 
-// Header judges a header field: the schemes of Authorization, the pairs of
+// Header judges a header field; places have its name in lower case: the schemes of Authorization, the pairs of
 // Cookie and Set-Cookie, and others by their names.
 func (s *Scanner) Header(name, value []byte) {
 	if len(value) < 4 || len(name) == 0 {
 		return
 	}
-	w := where{at: analyze.InHeader, name: name}
-	switch name[0] | 0x20 {
+	w := where{at: analyze.InHeader, free: body.FreeKey(name)} // in lower case a token looks like words
+	name = s.lower(name)
+	w.name = name
+	switch name[0] {
 	case 'c':
 		if equalFold(name, "cookie") {
 			body.Cookies(value, func(name, value []byte) { s.Cookie(false, name, value) })
@@ -599,22 +611,23 @@ func (s *Scanner) Header(name, value []byte) {
 			return
 		}
 	}
-	if silentHeaders[string(lowered(name, &s.path))] {
+	if silentHeaders[string(name)] {
 		return
 	}
 	c := s.class(nil, name)
 	s.judge(w, &c, value, false)
 }
 
-func lowered(b []byte, buf *[]byte) []byte {
-	*buf = (*buf)[:0]
-	for _, c := range b {
+// lower is the name of a header as places have it.
+func (s *Scanner) lower(name []byte) []byte {
+	s.header = s.header[:0]
+	for _, c := range name {
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20
 		}
-		*buf = append(*buf, c)
+		s.header = append(s.header, c)
 	}
-	return *buf
+	return s.header
 }
 
 // silentHeaders never carry a secret, and much that looks like one.

@@ -336,7 +336,7 @@ func (f *finder) piece(text []byte, from, start, end int, cl *class) bool {
 			if c.whole && !cl.blank && c.groups == 1 || !c.whole && !say && c.groups == 1 && !cl.blank {
 				continue
 			}
-			if c.upper > 0 && c.lower > 0 {
+			if c.upper > 0 && c.lower > 0 || say && c.groups == 1 && !ctx.hints.has(i) && !paying(text, start, end) {
 				continue
 			}
 		}
@@ -354,6 +354,24 @@ func (f *finder) piece(text []byte, from, start, end int, cl *class) bool {
 	}
 	if c.n == 45 || c.groups == 2 || end < len(text) && text[end] == ':' {
 		return f.telegram(text, start, end)
+	}
+	return false
+}
+
+// paying reports whether a text speaks of cards near a long number: without
+// that it is rather the number of a parcel.
+func paying(text []byte, start, end int) bool {
+	near := text[max(0, start-64):min(len(text), end+64)]
+	for i := range near {
+		if kinds[near[i]]&(isUpper|isLower) == 0 || i > 0 && kinds[near[i-1]]&(isUpper|isLower) != 0 {
+			continue
+		}
+		rest := near[i:]
+		for _, w := range [...]string{"card", "visa", "master", "amex", "charg", "pay", "paid", "credit", "debit", "cvv", "cvc", "chassis", "vin", "vehicle", "car ", "kart", "tarjeta", "carta", "cart"} {
+			if len(rest) >= len(w) && equalFold(rest[:len(w)], w) {
+				return true
+			}
+		}
 	}
 	return false
 }
@@ -378,7 +396,7 @@ func (f *finder) ipv4(text []byte, from, start, end int, cl, ctx *class, say boo
 	if o[0] == 0 || o[0] == 127 || o[0] >= 224 || o == [4]int{169, 254, 169, 254} {
 		return false
 	}
-	if cl.flags&(version|public) != 0 || ctx.flags&(version) != 0 || start > from && (text[start-1] == '/' || text[start-1] == 'v' || text[start-1] == '-') {
+	if cl.flags&(version|public) != 0 && !cl.hints.has(rows.ip) || ctx.flags&version != 0 && !ctx.hints.has(rows.ip) || start > from && (text[start-1] == '/' || text[start-1] == 'v' || text[start-1] == '-') {
 		return false
 	}
 	if end < len(text) && (text[end] == '/' && !subnet(text[end+1:]) || kinds[text[end]]&isToken != 0) {
@@ -543,8 +561,17 @@ func (f *finder) saidPassword(text []byte, i int) int {
 		j++
 	}
 	end := j
-	for end < len(text) && text[end] > ' ' && text[end] != '"' {
-		end++
+	if quote := j < len(text)-5 && sep && (text[j] == '"' || text[j] == '\''); quote { // an argument of GraphQL, a line of configuration
+		j++
+		n := bytes.IndexByte(text[j:min(len(text), j+130)], text[j-1])
+		if n < 4 {
+			return 0
+		}
+		end = j + n
+	} else {
+		for end < len(text) && text[end] > ' ' && text[end] != '"' {
+			end++
+		}
 	}
 	if end < len(text) || end > j {
 		for end > j && (text[end-1] == '.' || text[end-1] == ',' || text[end-1] == ';' || text[end-1] == ')') && end-j > 1 {
