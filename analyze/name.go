@@ -113,13 +113,31 @@ func value(text []byte) (string, int) {
 		return "{n}", n
 	case hex && n >= 8 && digits >= 2 && turns > 0:
 		return "{hex}", n
-	case n >= 10 && digits >= 2 && turns >= 3, n >= 16 && digits >= 2 && turns >= 2, n >= 16 && digits > 0 && humps >= 3,
+	case n >= 10 && digits >= 2 && turns >= 3, n >= 16 && digits >= 2 && turns >= 1, n >= 16 && unspeakable(run), n >= 16 && digits > 0 && humps >= 3,
 		n >= 6 && digits >= 2 && turns >= 4, n >= 6 && n <= 12 && digits > 0 && humps >= 3, n > 40:
 		return "{token}", n
 	case n == 20 && (bytes.EqualFold(run[:4], []byte("akia")) || bytes.EqualFold(run[:4], []byte("asia"))):
 		return "{token}", n // AWS access key ids may lack digits
 	}
 	return "", 0
+}
+
+// unspeakable reports whether no language would spell a word like this: few
+// vowels, or many consonants in a row.
+func unspeakable(run []byte) bool {
+	vowels, row := 0, 0
+	for _, c := range run {
+		switch c | 0x20 {
+		case 'a', 'e', 'i', 'o', 'u', 'y':
+			vowels++
+			row = 0
+		default:
+			if row++; row > 7 {
+				return true
+			}
+		}
+	}
+	return vowels*5 < len(run)
 }
 
 // password measures a run of eight or more with a mark in it that names do not

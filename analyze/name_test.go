@@ -7,7 +7,7 @@ func TestNamesThatAreWordsStay(t *testing.T) {
 		"", "id", "X-Request-Id", "created_at", "filter[status]", "utm_source", "JSESSIONID", "_ga", "sha256", "x509",
 		"address2", "line1", "oauth2_token", "AWSALBCORS", "thisIsAVeryLongFieldNameIndeed", "v1beta1", "größe", "日本語",
 		"api.example.com", "web-1.example.com", "ec2", "k8s-default", "2fa", "2024", "base64url", "utf8", "e2e_test", "i18n", "b2b",
-		"application/vnd.api.v2+json", "application/x-www-form-urlencoded", "eBayUserID", "getURLForID", "$.items[].sha256", "$.meta{*}.s3Key", "$.labels.app%2Ekubernetes%2Eio/name", "X-OAuth2-Scopes", "md5checksum", "http2-settings",
+		"application/vnd.api.v2+json", "encryptionstrengthscheck", "internationalization", "X-Schwarzschildradius", "strict-transport-security", "application/x-www-form-urlencoded", "eBayUserID", "getURLForID", "$.items[].sha256", "$.meta{*}.s3Key", "$.labels.app%2Ekubernetes%2Eio/name", "X-OAuth2-Scopes", "md5checksum", "http2-settings",
 	} {
 		if got := Name([]byte(name)); got != name {
 			t.Errorf("Name(%q) = %q, want it untouched", name, got)
@@ -27,6 +27,8 @@ func TestNamesThatHoldValuesLoseThem(t *testing.T) {
 		{"ghp_16C7e42F292c6912E7710c838347Ae178B4a", "ghp_{hex}"},
 		{"AKIAIOSFODNN7EXAMPL3", "{token}"},
 		{"user12345", "user12345"},
+		{"x-sk_live_18ogtdsfxwifznjlyluwzoqx", "x-sk_live_{token}"},
+		{"x-kqzvbtnwrpslgfhdcm", "x-{token}"},
 		{"session_J6t5MdYP!q70Q2J", "session_{token}"},
 		{"$.m.ljmS9TMQ!eKOBJX.email", "$.m.{token}.email"},
 		{"x-AKIAIBCHANERAARREGYN-token", "x-{token}-token"},

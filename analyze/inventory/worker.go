@@ -539,8 +539,12 @@ func (w *worker) conclude(x *capture.Exchange, k *conn) {
 	if rec == nil || !o.Success {
 		posture.ObserveAgain(o, &svc.stray)
 	}
-	size := x.Request.BodySize + x.Response.BodySize
-	w.edge(k, o.Wire).add(o.At.Nano, size)
+	e := w.edge(k, o.Wire)
+	e.exchanges++
+	e.span.Add(o.At.Nano)
+	if k == &w.loose { // nobody will tell its totals
+		e.bytes += x.Request.BodySize + x.Response.BodySize
+	}
 	if rec != nil {
 		w.count(x, k)
 	} else {
@@ -549,12 +553,6 @@ func (w *worker) conclude(x *capture.Exchange, k *conn) {
 	if w.in.opts.Calls != nil {
 		w.call(x, k)
 	}
-}
-
-func (e *edge) add(nano, size int64) {
-	e.exchanges++
-	e.bytes += size
-	e.span.Add(nano)
 }
 
 // count adds the exchange to its endpoint.
@@ -585,12 +583,12 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 			rec.auth.Add(c.Label, 1)
 		}
 		if kind := c.Kind.Sensitive(); kind != "" {
-			rec.find(kind, "credential", c.Place, 1, w.severity(kind, c.Place), o.At, c.Sample)
+			w.credential(kind, c.Place, c.Sample)
 		}
 	}
 	for i := range o.SetCookies {
 		if c := &o.SetCookies[i]; c.Session {
-			rec.find("session_cookie", "credential", c.Place, 1, w.severity("session_cookie", c.Place), o.At, c.Sample)
+			w.credential("session_cookie", c.Place, c.Sample)
 		}
 	}
 	for i := range o.Hits {
@@ -634,8 +632,10 @@ var detectors = func() map[string]*sensitive.Detector {
 	return m
 }()
 
-func (w *worker) severity(kind string, p analyze.Place) analyze.Severity {
-	return sensitive.Severity(detectors[kind], p, w.o.Wire)
+// credential adds a recognised credential to the sensitive data of the endpoint.
+func (w *worker) credential(kind string, p analyze.Place, s analyze.Sample) {
+	d := detectors[kind]
+	w.rec.find(d.ID, string(d.Category), p, 1, sensitive.Severity(d, p, w.o.Wire), w.o.At, s)
 }
 
 // edge is the cell of the matrix that an exchange of a connection belongs to.
@@ -713,11 +713,17 @@ func (w *worker) WebSocket(s *capture.WebSocket) {
 
 // Connection implements capture.Handler.
 func (w *worker) Connection(s *capture.Summary) {
-	if k := w.conns[s.Conn.ID]; k != nil {
-		if k.tls != nil {
-			k.tls.bytes += s.Bytes[0] + s.Bytes[1]
-			k.tls.span.Add(s.End.Time.UnixNano())
-		}
-		delete(w.conns, s.Conn.ID)
+	k := w.conns[s.Conn.ID]
+	if k == nil {
+		return
+	}
+	delete(w.conns, s.Conn.ID)
+	e := k.tls
+	if e == nil && k.n > 0 {
+		e = k.edges[0].edge // of several services, the first has it all
+	}
+	if e != nil {
+		e.bytes += s.Bytes[0] + s.Bytes[1]
+		e.span.Add(s.End.Time.UnixNano())
 	}
 }

@@ -417,7 +417,7 @@ var Rules = []Rule{
 	{
 		Rule: analyze.Rule{ID: "auth.none", Title: "Answers without authentication", Practice: analyze.Authentication, Severity: analyze.High, Level: analyze.Inferred,
 			Trigger: "all successes without any sign of a credential: 20 or more on an endpoint that changes state, names an object or returns sensitive data; or any number that return sensitive data",
-			Quiet:   "login, registration, reset, health, static files, well-known documents, signed webhooks and pre-signed URLs are public; behind a gateway that strips credentials it is not visible",
+			Quiet:   "login, registration, reset, health, static files, well-known documents, signed webhooks and pre-signed URLs are public; behind a gateway that strips credentials it is not visible; medium where objects without sensitive data are only read, or one person's contact data",
 			Why:     "Whoever can reach the address gets the answer.",
 			Fix:     "Require a credential on this endpoint, or list it as public on purpose.",
 			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-306"}},
@@ -1328,7 +1328,9 @@ func judgeNoAuth(t *Tally, c *Context, v *verdict) bool {
 	case sensitive:
 		v.severity = analyze.High
 	case t.count >= 20 && (t.note&noteWrites != 0 || object):
-		v.severity = analyze.High
+		if t.note&noteWrites == 0 {
+			v.severity = analyze.Medium // objects that may be meant for everybody
+		}
 		v.detail = fmt.Sprintf("all of %d successes (20 needed)", c.Stats.Unauthenticated)
 		return true
 	default:
