@@ -423,7 +423,11 @@ func placeholder(t []byte) bool {
 
 var placeholders = func() map[string]bool {
 	m := map[string]bool{}
-	for _, w := range bytes.Fields([]byte("null nil none undefined n/a na nan true false yes no on off enabled disabled required optional string text password passwd secret token key value unknown empty hidden masked redacted removed private protected test todo tbd default - -- ... * required_field set unset present absent valid invalid expired active inactive strong weak medium ok bearer basic jwt oauth oauth2 mac digest saml oidc plain bcrypt argon2 sha256 md5 ja nein oui non si 0 1 string[] string? input hash encrypted sensitive confidential passed failed skipped pass fail success error pending incorrect wrong mismatch changed unchanged manual auto automatic generated varchar boolean")) {
+	for _, w := range bytes.Fields([]byte(`null nil none undefined n/a na nan true false yes no on off enabled disabled required optional string text password passwd secret token key value
+	unknown empty hidden masked redacted removed private protected test todo tbd default - -- ... * required_field set unset present absent valid invalid
+	expired active inactive strong weak medium ok bearer basic jwt oauth oauth2 mac digest saml oidc plain bcrypt argon2 sha256 md5 ja nein oui non si 0 1
+	string[] string? input hash encrypted sensitive confidential passed failed skipped pass fail success error pending incorrect wrong mismatch changed
+	unchanged manual auto automatic generated varchar boolean`)) {
 		m[string(w)] = true
 	}
 	return m

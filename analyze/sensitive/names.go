@@ -288,7 +288,11 @@ var vetoes = wordSet(
 var qualifiers = []string{"billing", "shipping", "customer", "user", "client", "primary", "contact", "new", "current", "my", "member", "account", "home", "work", "owner", "patient", "employee", "old", "confirm", "admin", "card", "str", "txt"}
 
 // nothing is said by these names.
-var blank = wordSet("value values val data text txt content contents input item items answer meta metadata attr attribute field x y v k q query search term param params parameter arg args argument payload body message msg note notes comment comments description desc details detail info str string raw line result results response request output object obj row record entry property prop extra misc other custom any blob event log free memo remark remarks subject title question topic reply feedback review bio about summary reason var variable prompt col column cell elem element slot option choice udf cf arr list el kv pair string1 text1 a b c d e f z q1 answer1 value1 part section_text node attrs props")
+var blank = wordSet(`value values val data text txt content contents input item items answer meta metadata attr attribute field x y v k q query search term param params
+	parameter arg args argument payload body message msg note notes comment comments description desc details detail info str string raw line result
+	results response request output object obj row record entry property prop extra misc other custom any blob event log free memo remark remarks subject
+	title question topic reply feedback review bio about summary reason var variable prompt col column cell elem element slot option choice udf cf arr
+	list el kv pair string1 text1 a b c d e f z q1 answer1 value1 part section_text node attrs props`)
 
 // abouts are parents whose children carry the names of fields, and words about
 // them: messages of validation, labels, schemas.
@@ -406,7 +410,9 @@ func (w *words) thing(start, own, end int) bool {
 }
 
 // named are things that have a legal, a full, a preferred name.
-var named = wordSet("application app product company repo repository file brand package event plan host device template image tag branch bank store shop merchant vendor org organization organisation school course team group server service project workflow campaign domain street city country state business entity firm institution hospital clinic plugin module class function method model category department")
+var named = wordSet(`application app product company repo repository file brand package event plan host device template image tag branch bank store shop merchant vendor
+	org organization organisation school course team group server service project workflow campaign domain street city country state business entity firm
+	institution hospital clinic plugin module class function method model category department`)
 
 // roles name people and things alike.
 var roles = wordSet("driver parent owner child member tenant client subscriber manager holder player winner user individual author provider account seller")

@@ -631,7 +631,17 @@ func (s *Scanner) lower(name []byte) []byte {
 }
 
 // silentHeaders never carry a secret, and much that looks like one.
-var silentHeaders = wordsOf("user-agent host accept accept-encoding accept-language accept-charset content-type content-length content-encoding content-language date etag if-none-match if-match if-modified-since if-unmodified-since last-modified expires age cache-control pragma connection keep-alive transfer-encoding te trailer upgrade vary via server x-powered-by traceparent tracestate x-request-id x-correlation-id x-amz-cf-id x-amz-cf-pop x-amz-request-id x-amz-id-2 x-amzn-trace-id x-amzn-requestid x-cache cf-ray x-served-by x-timer content-md5 digest content-security-policy strict-transport-security access-control-allow-origin access-control-allow-headers access-control-allow-methods access-control-expose-headers access-control-max-age x-b3-traceid x-b3-spanid x-b3-parentspanid idempotency-key sec-websocket-key sec-websocket-accept sec-ch-ua sec-ch-ua-platform sec-fetch-site sec-fetch-mode sec-fetch-dest dnt range content-range accept-ranges content-disposition alt-svc nel report-to server-timing x-runtime x-ratelimit-limit x-ratelimit-remaining x-ratelimit-reset retry-after stripe-signature x-hub-signature x-hub-signature-256 x-slack-signature x-github-delivery x-amz-date x-amz-content-sha256 b3 baggage expect upgrade-insecure-requests public-key-pins sentry-trace x-datadog-trace-id x-datadog-parent-id x-cloud-trace-context x-forwarded-proto x-forwarded-port x-envoy-upstream-service-time x-sdk-version x-app-version x-client-version")
+var silentHeaders = wordsOf(`user-agent host accept accept-encoding accept-language accept-charset content-type content-length content-encoding content-language date etag
+	if-none-match if-match if-modified-since if-unmodified-since last-modified expires age cache-control pragma connection keep-alive transfer-encoding te
+	trailer upgrade vary via server x-powered-by traceparent tracestate x-request-id x-correlation-id x-amz-cf-id x-amz-cf-pop x-amz-request-id x-amz-id-2
+	x-amzn-trace-id x-amzn-requestid x-cache cf-ray x-served-by x-timer content-md5 digest content-security-policy strict-transport-security
+	access-control-allow-origin access-control-allow-headers access-control-allow-methods access-control-expose-headers access-control-max-age
+	x-b3-traceid x-b3-spanid x-b3-parentspanid idempotency-key sec-websocket-key sec-websocket-accept sec-ch-ua sec-ch-ua-platform sec-fetch-site
+	sec-fetch-mode sec-fetch-dest dnt range content-range accept-ranges content-disposition alt-svc nel report-to server-timing x-runtime
+	x-ratelimit-limit x-ratelimit-remaining x-ratelimit-reset retry-after stripe-signature x-hub-signature x-hub-signature-256 x-slack-signature
+	x-github-delivery x-amz-date x-amz-content-sha256 b3 baggage expect upgrade-insecure-requests public-key-pins sentry-trace x-datadog-trace-id
+	x-datadog-parent-id x-cloud-trace-context x-forwarded-proto x-forwarded-port x-envoy-upstream-service-time x-sdk-version x-app-version
+	x-client-version`)
 
 // authorization judges the value of an Authorization header (RFC 9110 §11.6).
 func (s *Scanner) authorization(w where, value []byte) {

@@ -497,7 +497,8 @@ func (f *finder) before(text []byte, from, start int) (class, bool) {
 	return c, true
 }
 
-var fillers = wordSet("is are was be to at the a an of my your his her their our for on in with as eq equals this that ist est es e sono war lautet vaut these below above following here now und et y see use new using")
+var fillers = wordSet(`is are was be to at the a an of my your his her their our for on in with as eq equals this that ist est es e sono war lautet vaut these below above
+	following here now und et y see use new using`)
 
 // saying finds what is said in a sentence: a password, an address.
 func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
