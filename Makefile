@@ -12,6 +12,10 @@ SHARED  ?= ../shared
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 apt      = command -v $(1) >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
 
+# What the demo asks its store: which cards, accounts and passwords, and where.
+QUESTION := "SELECT kind, category, sum(count) AS seen, uniq(service, method, template) AS endpoints, max(severity) AS worst \
+  FROM sensitive_current WHERE category IN ('pci', 'financial', 'credential') GROUP BY kind, category ORDER BY seen DESC"
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help demo build engine deps test race lint conformance bench fmt clean
@@ -30,7 +34,7 @@ engine: build ## the engine of the local store (through npm)
 demo: engine ## make a capture of a small shop, read it, keep it, ask it
 	go run ./cmd/internal/demo -o build/shop.pcap
 	$(BIN) read --store $(STORE) -o build/shop.html build/shop.pcap
-	$(BIN) query --store $(STORE) findings
+	$(BIN) query --store $(STORE) $(QUESTION)
 	@echo; echo "The report for a browser: build/shop.html"
 	@echo "Ask more:                 $(BIN) query --store $(STORE)"
 

@@ -76,7 +76,7 @@ type commands struct {
 const description = `plainsight reads API traffic and tells what is exposed in it.
 
   plainsight read capture.pcapng                a report on the terminal
-  plainsight read --format html -o report.html capture.pcapng
+  plainsight read -o report.html capture.pcapng and one for a browser
   plainsight read --keep capture.pcapng         keep the result, then:
   plainsight query findings                     ask it in SQL`
 
