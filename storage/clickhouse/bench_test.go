@@ -72,6 +72,42 @@ func BenchmarkCalls(b *testing.B) {
 	b.ReportMetric(float64(bytes)/float64(n), "disk-B/row")
 }
 
+// BenchmarkQueries asks the named questions of a million calls.
+func BenchmarkQueries(b *testing.B) {
+	embeddedtest.Require(b)
+	ctx := context.Background()
+	s, err := Open(ctx, Options{Store: b.TempDir() + "/store", Create: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	w, err := s.Begin(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := w.Calls(ctx, traffic(1_000_000)); err != nil {
+		b.Fatal(err)
+	}
+	if err := w.Commit(ctx, shop("a")); err != nil {
+		b.Fatal(err)
+	}
+	for _, q := range Queries {
+		b.Run(q.Name, func(b *testing.B) {
+			for b.Loop() {
+				rows, err := s.Query(ctx, q.SQL)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for rows.Next() {
+				}
+				if err := rows.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func cpu() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)

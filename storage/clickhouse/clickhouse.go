@@ -204,6 +204,7 @@ func (s *Store) prepare(ctx context.Context, base *clickhouse.Options) error {
 		"max_execution_time": int(max(s.options.MaxTime/time.Second, 1)),
 		"max_memory_usage":   s.options.MaxMemory,
 	}
+	writer.ReadTimeout = time.Hour // a deletion rewrites parts
 	reader.ReadTimeout = s.options.MaxTime + 30*time.Second
 
 	var err error

@@ -27,6 +27,7 @@ var tableFunctions = map[string]bool{
 // functions may stand nowhere: they read files or open connections.
 var functions = map[string]bool{
 	"file": true, "hascolumnintable": true, "catboostevaluate": true, "executable": true,
+	"aiclassify": true, "aigenerate": true, "aiextract": true, "aiembed": true, "aitranslate": true,
 }
 
 // statements that a tree may begin with.

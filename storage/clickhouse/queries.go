@@ -7,7 +7,7 @@ type Named struct{ Name, Doc, SQL string }
 // Queries are the named questions, the commonest first.
 var Queries = []Named{
 	{"findings", "open findings, worst first", `
-SELECT severity, rule, service, endpoint, place, summary, count, last_seen
+SELECT severity, rule, service, endpoint, place, samples, count, last_seen
 FROM findings_open ORDER BY severity DESC, count DESC, key`},
 
 	{"endpoints", "endpoints with traffic, answers and credentials", `
@@ -19,7 +19,7 @@ SELECT severity, kind, service, method, template, side, location, name, count, s
 FROM sensitive_current ORDER BY severity DESC, count DESC, kind, service, template`},
 
 	{"encryption-matrix", "services by protection: plaintext first", `
-SELECT service, wire, version, uniqExact(client) AS clients, sum(m.connections) AS connections, sum(m.exchanges) AS exchanges, sum(m.bytes) AS bytes
+SELECT service, wire, version, uniq(client) AS clients, sum(m.connections) AS connections, sum(m.exchanges) AS exchanges, sum(m.bytes) AS bytes
 FROM encryption_matrix AS m GROUP BY service, wire, version ORDER BY wire, exchanges DESC, service`},
 
 	{"tls", "TLS spoken by servers: versions, ciphers, certificates, the oldest first", `
@@ -50,7 +50,7 @@ SELECT service, method, template, side, location, status, path, types, format, r
 FROM fields_current ORDER BY service, template, method, side, location, status, path`},
 
 	{"top-talkers", "clients with the most calls", `
-SELECT client, count() AS calls, uniqExact(service, method, template) AS endpoints, countIf(status >= 400) AS refused,
+SELECT client, count() AS calls, uniq(service, method, template) AS endpoints, countIf(status >= 400) AS refused,
     sum(request_bytes) AS sent, sum(response_bytes) AS received, min(time) AS first, max(time) AS last
 FROM calls_current GROUP BY client ORDER BY calls DESC, client LIMIT 50`},
 
@@ -65,7 +65,7 @@ SELECT service, method, if(template = '', '(never succeeded)', template) AS path
 FROM calls_current GROUP BY service, method, path HAVING percent > 0 ORDER BY percent DESC, calls DESC, service, path LIMIT 50`},
 
 	{"principals", "credentials by fingerprint: what each one calls, from how many addresses", `
-SELECT principal, any(auth) AS kind, count() AS calls, uniqExact(client) AS clients, uniqExact(service, method, template) AS endpoints, max(time) AS last
+SELECT principal, any(auth) AS kind, count() AS calls, uniq(client) AS clients, uniq(service, method, template) AS endpoints, max(time) AS last
 FROM calls_current WHERE principal != '' AND auth != 'none' GROUP BY principal ORDER BY calls DESC, principal LIMIT 50`},
 
 	{"captures", "files that are in the store", `
