@@ -75,6 +75,20 @@ const (
 	HandshakesInvalid
 	TLSBytes
 	ClockBackwards
+
+	ConnectionsUpgraded
+	HTTP2Frames
+	HTTP2FramesInvalid
+	HTTP2HeaderLimit
+	HTTP2StreamLimit
+	HTTP2Resets
+	HTTP2Resyncs
+	HPACKStateLost
+	GRPCCalls
+	GRPCMessages
+	WebSockets
+	WebSocketFrames
+	WebSocketFramesInvalid
 	counterEnd
 )
 
@@ -135,6 +149,19 @@ var counters = [counterEnd]CounterInfo{
 	HandshakesInvalid:          {"handshakes_invalid", "TLS handshakes that break the format"},
 	TLSBytes:                   {"tls_bytes", "payload bytes inside TLS: not visible"},
 	ClockBackwards:             {"clock_backwards", "frames older than the one before them"},
+	ConnectionsUpgraded:        {"upgraded", "connections that went on in another protocol"},
+	HTTP2Frames:                {"http2_frames", "HTTP/2 frames"},
+	HTTP2FramesInvalid:         {"http2_frame", "HTTP/2 frames that break the protocol"},
+	HTTP2HeaderLimit:           {"http2_header_limit", "HTTP/2 header blocks of which a part was given up at a limit"},
+	HTTP2StreamLimit:           {"http2_stream_limit", "HTTP/2 streams given up because too many were open, or reset before an answer beyond that number"},
+	HTTP2Resets:                {"http2_resets", "HTTP/2 streams that were reset"},
+	HTTP2Resyncs:               {"http2_resyncs", "places where HTTP/2 frames were found again after a gap"},
+	HPACKStateLost:             {"hpack_state_lost", "HTTP/2 header blocks with fields that refer to what was not seen"},
+	GRPCCalls:                  {"grpc_calls", "gRPC calls"},
+	GRPCMessages:               {"grpc_messages", "gRPC messages"},
+	WebSockets:                 {"websockets", "WebSocket streams"},
+	WebSocketFrames:            {"websocket_frames", "WebSocket frames"},
+	WebSocketFramesInvalid:     {"websocket_frames_invalid", "WebSocket frames that break the protocol"},
 }
 
 // Info documents counter c.

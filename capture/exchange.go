@@ -90,8 +90,22 @@ type Exchange struct {
 	Status  int // 0: no response seen
 	Reason  Text
 	Interim []int // 1xx statuses before the final one
+	Pushed  bool  // the request is a promise of the server (RFC 9113 §8.4)
 
 	Request, Response Message
+
+	GRPC *GRPC // what the bodies are, if that is gRPC; else nil. Borrowed
+}
+
+// GRPC is what the bodies and trailers of a gRPC call hold. The method called is
+// the target of the exchange. The bodies keep the prefixes of their messages: a
+// byte that says whether it is compressed, and four of length.
+type GRPC struct {
+	Messages   [2]uint64 // by Dir
+	Bytes      [2]int64  // of the messages without their prefixes
+	Compressed [2]uint64 // messages said to be compressed
+	Status     int       // grpc-status, -1 where none was seen
+	Message    Text      // grpc-message, percent-encoded as on the wire
 }
 
 // Latency is the time from the end of the request to the start of the

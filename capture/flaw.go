@@ -39,6 +39,11 @@ const (
 	FlawHTTP09                            // HTTP/0.9
 	FlawTLS                               // a handshake that breaks the format
 	FlawSnapped                           // frames were cut by the snap length
+	FlawFrame                             // an HTTP/2 frame that breaks the protocol
+	FlawHPACK                             // header fields are missing: what they refer to was not seen
+	FlawReset                             // the stream was reset inside it
+	FlawLengthMismatch                    // a body that is not as long as Content-Length says
+	FlawGRPC                              // gRPC messages that do not fit their body
 )
 
 var flawNames = [...]string{
@@ -47,6 +52,7 @@ var flawNames = [...]string{
 	"chunk_invalid", "fold", "bare_lf", "bare_cr", "nul", "header_invalid", "header_space",
 	"start_line", "version", "target_invalid", "host_missing", "host_ambiguous", "host_invalid",
 	"head_limit", "unanswered", "early_response", "http09", "tls_invalid", "snapped",
+	"http2_frame", "hpack_state_lost", "reset", "length_mismatch", "grpc",
 }
 
 // Names lists the flaws in f by name.
