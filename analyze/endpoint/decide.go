@@ -144,13 +144,16 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 		d.decide(g.kids[name], depth+1)
 	}
 	literals := g.literals()
-	words := g.kids["{}"]
-	if words != nil && len(words.members) < 4 || d.bar > 0 {
+	words, least := g.kids["{}"], 0.0
+	switch {
+	case words == nil || d.bar > 0 || len(words.members) == 0:
 		words = nil
+	case len(words.members) < 4:
+		least = 1
 	}
 	var found []*group[R]
 	for i, v := range d.weigh(g, literals, depth) {
-		if v >= d.bar || words != nil && v >= strayBar && d.alike(words, literals[i]).all >= 0 {
+		if v >= d.bar || words != nil && v >= strayBar && d.alike(words, literals[i]).all >= least {
 			found = append(found, literals[i])
 		}
 	}
@@ -323,8 +326,9 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 	}
 	var likes []likeness
 	good := 0
+	enough := max(12, min(60, 6000/len(literals))) // the commonest speak for all
 	for _, o := range literals {
-		if o == k || len(likes) >= 60 {
+		if o == k || len(likes) >= enough {
 			continue
 		}
 		like := d.alike(o, k)
@@ -423,47 +427,47 @@ var weights = [nFeatures]struct {
 	name   string
 	weight float64
 }{
-	fOne:         {"one", -0.49},
-	fRoot:        {"root", -0.66},
-	fBelowParam:  {"belowParam", -1.62},
-	fBelowPlural: {"belowPlural", 0.79},
-	fOwn:         {"own", -0.98},
-	fSelf:        {"self", 8.32},
-	fNotSelf:     {"notSelf", 0.17},
-	fEchoed:      {"echoed", 1.50},
-	fParam:       {"param", 2.13},
-	fParamLike:   {"paramLike", 0.49},
-	fParamBelow:  {"paramBelow", -0.33},
-	fParamShared: {"paramShared", 0.05},
-	fParamMany:   {"paramMany", 0.42},
-	fMany:        {"many", 0.64},
-	fShared:      {"shared", 1.31},
-	fGoodBelow:   {"goodBelow", 0.15},
-	fCountBelow:  {"countBelow", -0.18},
-	fTopBelow:    {"topBelow", 0.27},
-	fTop:         {"top", -0.04},
-	fGood:        {"good", 0.56},
-	fGoodShare:   {"goodShare", 0.73},
-	fSiblings:    {"siblings", -0.23},
-	fParamKid:    {"paramKid", 1.09},
-	fLiteralKid:  {"literalKid", -0.28},
-	fPlural:      {"plural", -2.16},
-	fDigits:      {"digits", 1.01},
-	fHyphen:      {"hyphen", 1.10},
-	fUnder:       {"under", 0.73},
+	fOne:         {"one", -0.56},
+	fRoot:        {"root", -0.75},
+	fBelowParam:  {"belowParam", -1.36},
+	fBelowPlural: {"belowPlural", 0.70},
+	fOwn:         {"own", -0.35},
+	fSelf:        {"self", 6.33},
+	fNotSelf:     {"notSelf", -0.16},
+	fEchoed:      {"echoed", 1.36},
+	fParam:       {"param", 1.89},
+	fParamLike:   {"paramLike", 0.41},
+	fParamBelow:  {"paramBelow", -0.27},
+	fParamShared: {"paramShared", 0.16},
+	fParamMany:   {"paramMany", 0.25},
+	fMany:        {"many", 0.53},
+	fShared:      {"shared", 1.00},
+	fGoodBelow:   {"goodBelow", 0.19},
+	fCountBelow:  {"countBelow", -0.15},
+	fTopBelow:    {"topBelow", 0.30},
+	fTop:         {"top", 0.03},
+	fGood:        {"good", 0.44},
+	fGoodShare:   {"goodShare", 0.67},
+	fSiblings:    {"siblings", -0.18},
+	fParamKid:    {"paramKid", 0.79},
+	fLiteralKid:  {"literalKid", -0.25},
+	fPlural:      {"plural", -1.91},
+	fDigits:      {"digits", 0.95},
+	fHyphen:      {"hyphen", 0.99},
+	fUnder:       {"under", 0.61},
 	fWordParam:   {"wordParam", 0.08},
-	fShortWords:  {"shortWords", 3.24},
-	fCollection:  {"collection", -2.42},
-	fTyped:       {"typed", -0.36},
-	fWord:        {"word", -2.29},
-	fFile:        {"file", 5.46},
-	fDot:         {"dot", 0.28},
-	fMixed:       {"mixed", -3.04},
-	fUpper:       {"upper", 4.13},
-	fCount:       {"count", -0.45},
-	fLeaf:        {"leaf", -1.36},
-	fSpread:      {"spread", -2.70},
-	fRare:        {"rare", -2.38},
+	fShortWords:  {"shortWords", 2.57},
+	fCollection:  {"collection", -1.91},
+	fTyped:       {"typed", -0.31},
+	fWord:        {"word", -1.93},
+	fFile:        {"file", 4.97},
+	fDot:         {"dot", 0.18},
+	fMixed:       {"mixed", -2.39},
+	fUpper:       {"upper", 3.35},
+	fCount:       {"count", -0.35},
+	fLeaf:        {"leaf", -1.15},
+	fSpread:      {"spread", -2.19},
+	fRare:        {"rare", -2.03},
 }
 
 // plural reports whether a word looks like the name of a collection.

@@ -27,7 +27,7 @@ type Record[R any] interface {
 // Options bound a Tree. The zero value has the defaults.
 type Options struct {
 	Segments int // of a path that are told apart; the rest is one parameter. 0: 24
-	Children int // segments below one node; with more the rare ones become a parameter. 0: 512
+	Children int // segments below one node; with more the rare ones become a parameter. 0: 2048
 	Records  int // of exchanges that succeeded. 0: 16384
 	Failed   int // records of paths that only ever failed; further ones are noise. 0: 2048
 	Length   int // bytes of a literal segment; longer ones are values. 0: 128
@@ -40,7 +40,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	def(&o.Segments, 24)
-	def(&o.Children, 512)
+	def(&o.Children, 2048)
 	def(&o.Records, 16384)
 	def(&o.Failed, 2048)
 	def(&o.Length, 128)
@@ -263,10 +263,11 @@ func (t *Tree[R]) grow(n *node[R], pattern []byte, literal bool) *node[R] {
 	return kid
 }
 
-// keep is how many of the commonest literals a fold leaves alone, of many.
-const keep = 32
+// rare is how often a segment was seen at most to be one of those that a fold
+// takes first. Values are rare each, names are not.
+const rare = 3
 
-// fold makes the rare literals below n, at least half of them, one parameter.
+// fold makes the rare literals below n one parameter, and at least half of all.
 func (t *Tree[R]) fold(n *node[R]) {
 	t.folds++
 	n.wide = true
@@ -279,19 +280,23 @@ func (t *Tree[R]) fold(n *node[R]) {
 	slices.SortFunc(literals, func(a, b *node[R]) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name))
 	})
+	kept := 0
+	for kept < len(literals)/2 && literals[kept].n > rare {
+		kept++
+	}
 	to := n.kids["{}"]
 	if to == nil {
 		to = &node[R]{name: "{}", param: true}
 		n.kids["{}"] = to
 	}
-	for _, k := range literals[min(keep, len(literals)/2):] {
+	for _, k := range literals[kept:] {
 		delete(n.kids, k.name)
 		t.merge(to, k, true)
 	}
 }
 
-// shrink folds the nodes with the most literal children until a quarter of the
-// records is free.
+// shrink folds nodes until a quarter of the records is free: those with the
+// most rare children, then those with the most children.
 func (t *Tree[R]) shrink() {
 	for t.records > t.opts.Records*3/4 {
 		var most *node[R]
@@ -300,15 +305,19 @@ func (t *Tree[R]) shrink() {
 		for len(stack) > 0 {
 			n := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
-			literals := 0
+			weight := 0
 			for _, k := range n.kids {
 				stack = append(stack, k)
-				if k.name != "{}" {
-					literals++
+				switch {
+				case k.name == "{}":
+				case k.n <= rare:
+					weight += 1 << 16
+				default:
+					weight++
 				}
 			}
-			if literals > size || literals == size && most != nil && n.name < most.name {
-				most, size = n, literals
+			if weight > size || weight == size && most != nil && n.name < most.name {
+				most, size = n, weight
 			}
 		}
 		if most == nil {
