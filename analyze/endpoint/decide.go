@@ -238,7 +238,7 @@ const never = -50.0
 
 // bars are those that values pass in turn: the surest first, whose evidence
 // then helps with the others.
-var bars = []float64{4, 2, 1, 0}
+var bars = []float64{4, 2, 1, 0, 0}
 
 // strayBar is the last bar for those that are like the words that became a
 // parameter before.
