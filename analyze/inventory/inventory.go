@@ -34,6 +34,7 @@ type Options struct {
 
 	Services    int // services of their own; those beyond share one named "(other hosts)". 0: 2048
 	Endpoints   int // records of paths of one worker, all services together; beyond, unknown paths are noise. 0: 20,000
+	Memory      int // pieces of 200 bytes or so that a worker learns of endpoints: fields, places, findings; beyond, only known ones are counted. 0: 500,000
 	Sensitive   int // kinds and places of sensitive data of an endpoint. 0: 256
 	Edges       int // cells of the encryption matrix. 0: 8192
 	Sessions    int // rows of TLS sessions. 0: 4096
@@ -50,6 +51,7 @@ func (o Options) withDefaults() Options {
 	def(&o.CallBuffer, 50_000)
 	def(&o.Services, 2048)
 	def(&o.Endpoints, 20_000)
+	def(&o.Memory, 500_000)
 	def(&o.Sensitive, 256)
 	def(&o.Edges, 8192)
 	def(&o.Sessions, 4096)

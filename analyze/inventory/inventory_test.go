@@ -254,6 +254,50 @@ func TestKeysOfMapsAreOnePlace(t *testing.T) {
 	}
 }
 
+func TestAFieldOfIdentifiersHoldsNoCards(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		cards int // of ten values
+		want  bool
+	}{{"identifiers", 1, false}, {"cards", 10, true}} {
+		in := New(Options{Key: analyze.Key{1}})
+		for i := range uint64(40) {
+			number := "4111111111111111"
+			if int(i%10) >= c.cards {
+				number = fmt.Sprintf("41111111%08d", 11111112+i) // hardly any passes the check
+			}
+			in.Worker(0).Exchange(talk(i, "10.0.0.1", "10.0.0.2:80", fmt.Sprintf("GET /refs/%d HTTP/1.1\nHost: h.example.org\n---\n200\nContent-Type: application/json\n\n{\"value\":\"%s\"}", i, number)))
+		}
+		s := in.Snapshot(nil, nil)
+		got := false
+		for _, f := range s.Findings {
+			got = got || f.Rule == "pii.card"
+		}
+		if got != c.want || (len(s.Endpoints[0].Sensitive) > 0) != c.want {
+			t.Errorf("%s: card found %v, sensitive %+v", c.name, got, s.Endpoints[0].Sensitive)
+		}
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	in := New(Options{Key: analyze.Key{1}, Memory: 2000})
+	w := in.Worker(0).(*worker)
+	for i := range uint64(3000) {
+		var b strings.Builder
+		for k := range uint64(20) {
+			fmt.Fprintf(&b, `,"%s%s":"a@mail.example.net"`, letters(i*20+k), letters(k))
+		}
+		w.Exchange(talk(i, "10.0.0.1", "10.0.0.2:80", fmt.Sprintf("POST /%s HTTP/1.1\nHost: h.example.org\nContent-Type: application/json\n\n{\"z\":1%s}\n---\n200\n\n", letters(i), b.String())))
+	}
+	if w.state.weight > 2500 {
+		t.Errorf("weight %d", w.state.weight)
+	}
+	s := in.Snapshot(nil, nil)
+	if s.Exchanges != 3000 || s.Coverage.Noise == 0 {
+		t.Errorf("%d exchanges, %d noise", s.Exchanges, s.Coverage.Noise)
+	}
+}
+
 func TestSoftFailures(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"error":"no such user"}`:                        true,

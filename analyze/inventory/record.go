@@ -45,6 +45,7 @@ func rankSensitive(k sensitiveKey) uint64 {
 type sensitiveTally struct {
 	category string
 	count    uint64
+	whole    uint64 // of these, values that were nothing else beside
 	severity analyze.Severity
 	samples  tally.Samples
 }
@@ -70,20 +71,31 @@ func newSensitive() *sensitiveTally { return new(sensitiveTally) }
 func (t *sensitiveTally) merge(o *sensitiveTally) {
 	t.category = o.category
 	t.count += o.count
+	t.whole += o.whole
 	t.severity = max(t.severity, o.severity)
 	t.samples.Merge(&o.samples)
 }
 
 // find adds a kind of sensitive data at a place.
-func (r *record) find(kind, category string, p analyze.Place, n uint64, sev analyze.Severity, at tally.Moment, s analyze.Sample) {
-	t, ok := r.sensitiveTable().At(sensitiveKey{kind, p}, newSensitive)
+func (r *record) find(h *posture.Hit, at tally.Moment, frozen bool) {
+	fresh := newSensitive
+	if frozen {
+		fresh = nil
+	}
+	t, ok := r.sensitiveTable().At(sensitiveKey{h.Kind, h.Place}, fresh)
 	if !ok {
 		return
 	}
-	t.category = category
-	t.count += n
-	t.severity = max(t.severity, sev)
-	t.samples.Add(at, s)
+	t.category = h.Category
+	t.count += uint64(h.Values)
+	t.whole += uint64(h.Whole)
+	t.severity = max(t.severity, h.Severity)
+	t.samples.Add(at, h.Sample)
+}
+
+// weight measures the memory of the record in pieces of some 200 bytes.
+func (r *record) weight() int {
+	return 5 + r.shapes.Nodes() + 2*r.sensitive.Len() + 4*r.state.Len()
 }
 
 // Merge implements endpoint.Record.
@@ -234,6 +246,7 @@ type state struct {
 	folded   func() // tells the worker that services were folded
 
 	records  int  // made so far
+	weight   int  // of them
 	deciding bool // records are made for a conclusion, not for traffic
 	worker   int
 	leaves   uint64
@@ -302,6 +315,7 @@ func (s *state) merge(o *state) {
 		s.counts[i] += n
 	}
 	s.records += o.records
+	s.weight += o.weight
 	s.deciding = false
 }
 

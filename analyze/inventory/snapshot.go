@@ -9,6 +9,7 @@ import (
 
 	"plainsight/analyze"
 	"plainsight/analyze/posture"
+	"plainsight/analyze/sensitive"
 	"plainsight/analyze/tally"
 	"plainsight/capture"
 )
@@ -72,7 +73,7 @@ func (c *conclusion) service(s *service) {
 		hide := r.private(known)
 		hide(parameters)
 		hide(fields)
-		point := r.endpoint(s.name, e.Method, e.Template, known)
+		point, identifiers := r.endpoint(s.name, e.Method, e.Template, known, fields)
 		for _, p := range e.Params {
 			point.Parameters = append(point.Parameters, p.Field())
 		}
@@ -83,7 +84,11 @@ func (c *conclusion) service(s *service) {
 		v.Endpoints++
 		at := ctx
 		at.Method, at.Template, at.First, at.Last = e.Method, e.Template, point.First, point.Last
-		found = r.state.Renamed(known.place).Findings(at, found)
+		for _, f := range r.state.Renamed(known.place).Findings(at, nil) {
+			if !outvotedFinding(&f, identifiers) {
+				found = append(found, f)
+			}
+		}
 		if r.state.Full() {
 			c.state.counts[findingLimit]++
 		}
@@ -102,8 +107,8 @@ func (c *conclusion) service(s *service) {
 }
 
 // endpoint writes the record down.
-func (r *record) endpoint(service, method, template string, known paths) analyze.Endpoint {
-	e := analyze.Endpoint{
+func (r *record) endpoint(service, method, template string, known paths, fields []analyze.Field) (e analyze.Endpoint, identifiers map[analyze.Place]bool) {
+	e = analyze.Endpoint{
 		ID: analyze.EndpointID(service, method, template), Service: service, Method: method, Template: template,
 		Requests: r.requests, Unanswered: r.unanswered, Plaintext: r.plaintext, Encrypted: r.encrypted,
 		Clients: r.clients.Count(), RequestBytes: r.in, ResponseBytes: r.out,
@@ -123,13 +128,59 @@ func (r *record) endpoint(service, method, template string, known paths) analyze
 		}
 	})
 	found.Trim()
+	identifiers = vote(&found, fields)
 	for _, k := range found.Sorted(func(a, b sensitiveKey) int {
 		return cmp.Or(cmp.Compare(a.place.Side, b.place.Side), cmp.Compare(a.place.Where, b.place.Where), cmp.Compare(a.place.Name, b.place.Name), cmp.Compare(a.kind, b.kind))
 	}) {
 		t, _ := found.Get(k)
+		if identifiers[k.place] && outvoted[k.kind] {
+			continue
+		}
 		e.Sensitive = append(e.Sensitive, analyze.Sensitive{Kind: k.kind, Category: t.category, Place: k.place, Count: t.count, Severity: t.severity, Samples: t.samples.List()})
 	}
-	return e
+	return e, identifiers
+}
+
+// outvoted are kinds whose check digit one in ten numbers passes by chance.
+var outvoted = func() map[string]bool {
+	m := map[string]bool{}
+	for i := range sensitive.Detectors {
+		if d := &sensitive.Detectors[i]; d.Shape.AllDigits || d.ID == "credit_card" {
+			m[d.ID] = true
+		}
+	}
+	return m
+}()
+
+const (
+	voters = 10  // values that a field must have had before they decide
+	agreed = 0.5 // part of them that must be of the kind
+)
+
+// vote finds the fields that hold identifiers: ten values or more, of which only
+// some pass for what a detector takes them for.
+func vote(found *tally.Table[sensitiveKey, *sensitiveTally], fields []analyze.Field) (identifiers map[analyze.Place]bool) {
+	values := map[analyze.Place]uint64{}
+	for i := range fields {
+		f := &fields[i]
+		values[analyze.Place{Side: f.Side, Where: f.Where, Name: f.Path}] += f.Present
+	}
+	found.All(func(k sensitiveKey, t *sensitiveTally) {
+		if n := values[k.place]; outvoted[k.kind] && n >= voters && t.whole == t.count && float64(t.count) < agreed*float64(n) {
+			if identifiers == nil {
+				identifiers = map[analyze.Place]bool{}
+			}
+			identifiers[k.place] = true
+		}
+	})
+	// Another kind at the same place, one that does not go by check digits, speaks
+	// for itself.
+	found.All(func(k sensitiveKey, _ *sensitiveTally) {
+		if !outvoted[k.kind] {
+			delete(identifiers, k.place)
+		}
+	})
+	return identifiers
 }
 
 // private drops the enums of fields where something sensitive was seen.
@@ -157,6 +208,20 @@ func safe(list []analyze.Field) []analyze.Field {
 		return []analyze.Field{}
 	}
 	return unite(list)
+}
+
+// outvotedFinding reports whether a finding rests on values that turned out to be
+// identifiers.
+func outvotedFinding(f *analyze.Finding, identifiers map[analyze.Place]bool) bool {
+	if len(identifiers) == 0 || !strings.HasPrefix(f.Rule, "pii.") && f.Rule != "enc.clear-sensitive" {
+		return false
+	}
+	for p := range identifiers {
+		if p.String() == f.Place {
+			return true
+		}
+	}
+	return false
 }
 
 // unite joins fields whose generalised names became the same.

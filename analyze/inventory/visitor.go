@@ -14,6 +14,7 @@ type visitor struct {
 	echo  bool // the tree wants to hear of values
 	depth int
 	key   []byte // the last name
+	whole []bool // of the scanner's hits so far: the value was nothing else beside
 	soft  softness
 }
 
@@ -44,6 +45,12 @@ func (v *visitor) Value(k body.Kind, text []byte) {
 		v.w.recorder.Value(k, text)
 	}
 	v.w.scanner.Value(k, text)
+	if hits := v.w.scanner.Hits(); len(hits) > len(v.whole) {
+		for len(v.whole) < len(hits) {
+			h := &hits[len(v.whole)]
+			v.whole = append(v.whole, h.Place.Where == analyze.InBody && h.Length*5 >= len(text)*4)
+		}
+	}
 	if v.echo && (k == body.String || k == body.Number) {
 		v.w.svc.tree.Echo(v.key, text)
 	}

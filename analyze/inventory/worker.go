@@ -230,12 +230,13 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	o.Smuggled = smuggled(&x.Request)
 
 	w.rec, w.teach = nil, false
+	o.Frozen = w.state.weight >= w.in.opts.Memory
 	switch {
 	case !x.Request.Seen:
 		w.state.counts[responsesOnly]++
 	case endpoint.Noise(x.Method, path):
 	default:
-		made := answered(x) && w.state.records < w.in.opts.Endpoints
+		made := answered(x) && w.state.records < w.in.opts.Endpoints && !o.Frozen
 		if answered(x) && !made {
 			w.state.counts[endpointLimit]++
 		}
@@ -252,11 +253,21 @@ func (w *worker) Exchange(x *capture.Exchange) {
 		}
 	}
 
+	before := w.weight()
 	w.response(x)
 	w.request(x, path, query)
 	o.Done()
 	w.conclude(x, k)
+	w.state.weight += w.weight() - before
 	w.rec, w.svc, w.o = nil, nil, nil
+}
+
+// weight is that of the record at hand.
+func (w *worker) weight() int {
+	if w.rec == nil {
+		return 0
+	}
+	return w.rec.weight()
 }
 
 // answered reports whether the answer speaks for the path being an endpoint.
@@ -313,6 +324,7 @@ var smugglings = []struct {
 func (w *worker) request(x *capture.Exchange, path, query []byte) {
 	o := w.o
 	w.scanner.Reset(sensitive.Message{Side: analyze.Request, Time: o.Time})
+	w.visitor.whole = w.visitor.whole[:0]
 	if w.teach && !o.SoftFailure {
 		w.rec.shapes.Message()
 	} else {
@@ -340,6 +352,7 @@ func (w *worker) response(x *capture.Exchange) {
 		return
 	}
 	w.scanner.Reset(sensitive.Message{Side: analyze.Response, Time: w.o.Time})
+	w.visitor.whole = w.visitor.whole[:0]
 	grpc := false
 	for i := range x.Response.Headers {
 		h := &x.Response.Headers[i]
@@ -353,7 +366,7 @@ func (w *worker) response(x *capture.Exchange) {
 	w.visitor.soft = softness{}
 	if len(x.Response.Body) > 0 {
 		var set *shape.Set
-		if w.rec != nil {
+		if w.rec != nil && !w.o.Frozen {
 			set = w.rec.shapes
 		}
 		w.walk(&x.Response, analyze.Response, x.Status, set)
@@ -512,17 +525,22 @@ func (w *worker) take() {
 		if strings.HasSuffix(p.Name, "{*}") && (h.Detector.ID == "password" || h.Detector.ID == "pin_code" || h.Detector.ID == "otp_code") {
 			continue // the name that spoke for it is itself a value
 		}
+		whole := 0
+		if i < len(w.visitor.whole) && w.visitor.whole[i] {
+			whole = 1
+		}
 		known := false
 		for j := from; j < len(o.Hits); j++ {
 			if k := &o.Hits[j]; k.Kind == h.Detector.ID && k.Place == p {
 				k.Values++
+				k.Whole += whole
 				k.Test = k.Test && h.Flags&(sensitive.Test|sensitive.Documentation) != 0
 				known = true
 				break
 			}
 		}
 		if !known {
-			o.Hit(posture.Hit{Kind: h.Detector.ID, Category: string(h.Detector.Category), Place: p, Severity: h.Severity(o.Wire), Sample: h.Sample(), Values: 1,
+			o.Hit(posture.Hit{Kind: h.Detector.ID, Category: string(h.Detector.Category), Place: p, Severity: h.Severity(o.Wire), Sample: h.Sample(), Values: 1, Whole: whole,
 				Test: h.Flags&(sensitive.Test|sensitive.Documentation) != 0})
 		}
 	}
@@ -593,7 +611,7 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 	}
 	for i := range o.Hits {
 		if h := &o.Hits[i]; !taken(o, h.Place) {
-			rec.find(h.Kind, h.Category, h.Place, uint64(h.Values), h.Severity, o.At, h.Sample)
+			rec.find(h, o.At, o.Frozen)
 		}
 	}
 }
@@ -635,7 +653,7 @@ var detectors = func() map[string]*sensitive.Detector {
 // credential adds a recognised credential to the sensitive data of the endpoint.
 func (w *worker) credential(kind string, p analyze.Place, s analyze.Sample) {
 	d := detectors[kind]
-	w.rec.find(d.ID, string(d.Category), p, 1, sensitive.Severity(d, p, w.o.Wire), w.o.At, s)
+	w.rec.find(&posture.Hit{Kind: d.ID, Category: string(d.Category), Place: p, Severity: sensitive.Severity(d, p, w.o.Wire), Sample: s, Values: 1}, w.o.At, w.o.Frozen)
 }
 
 // edge is the cell of the matrix that an exchange of a connection belongs to.

@@ -3,6 +3,7 @@ package posture
 import (
 	"bytes"
 	"encoding/base64"
+	"hash"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -80,7 +81,8 @@ type Reader struct {
 	opts    Options
 	secrets map[uint64]*Secret
 	names   map[nameKey]name
-	agents  map[uint64]string // scanners by hash of the user agent, "" for others
+	agents  map[uint64]string      // scanners by hash of the user agent, "" for others
+	macs    map[string][]hash.Hash // of weakWords, by algorithm
 	o       Observation
 	e       emitter
 	lower   [64]byte
@@ -117,7 +119,7 @@ func NewReader(key analyze.Key, opts Options) *Reader {
 	if opts.Names == 0 {
 		opts.Names = 4096
 	}
-	return &Reader{key: key, seed: maphash.MakeSeed(), opts: opts, secrets: map[uint64]*Secret{}, names: map[nameKey]name{}, agents: map[uint64]string{}}
+	return &Reader{key: key, seed: maphash.MakeSeed(), opts: opts, secrets: map[uint64]*Secret{}, names: map[nameKey]name{}, agents: map[uint64]string{}, macs: map[string][]hash.Hash{}}
 }
 
 // secret returns what is known of the value of a credential of kind k.
@@ -142,7 +144,7 @@ func (r *Reader) secret(k Kind, value []byte) *Secret {
 func (r *Reader) study(k Kind, value []byte) *Secret {
 	s := &Secret{Random: random(value), Empty: emptyToken(value)}
 	if k == Bearer || k == Session || k == APIKey {
-		s.JWT = parseJWT(value, &r.key)
+		s.JWT = r.parseJWT(value)
 	}
 	switch {
 	case k == Basic:

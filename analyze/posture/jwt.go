@@ -42,7 +42,8 @@ const maxJWT = 16 << 10
 
 // parseJWT reads a token of exactly three parts whose first two are base64url
 // of JSON objects. It returns nil for anything else.
-func parseJWT(v []byte, key *analyze.Key) *JWT {
+func (r *Reader) parseJWT(v []byte) *JWT {
+	key := &r.key
 	if len(v) < 20 || len(v) > maxJWT || !bytes.HasPrefix(v, []byte("ey")) || bytes.Count(v, []byte(".")) != 2 {
 		return nil
 	}
@@ -77,7 +78,7 @@ func parseJWT(v []byte, key *analyze.Key) *JWT {
 		t.None = true
 	case len(alg) == 5 && strings.HasPrefix(alg, "HS"):
 		t.HMAC = true
-		t.Weak = weakSecret(alg, v[:j], v[j+1:])
+		t.Weak = r.weakSecret(alg, v[:j], v[j+1:])
 	}
 	if len(alg) > 10 || alg != "" && analyze.ValueLike([]byte(alg)) {
 		t.Alg = "other"
@@ -259,7 +260,9 @@ var weakWords = []string{
 	"secret123", "secret1234", "secret12", "secretsecret", "hmac-secret", "signing-key", "app_secret", "api_secret", "access_token_secret", "",
 }
 
-func weakSecret(alg string, signed, signature []byte) bool {
+// weakSecret reports whether a signature is that of a word of the list. The MACs
+// of the words are made once for each algorithm.
+func (r *Reader) weakSecret(alg string, signed, signature []byte) bool {
 	var newHash func() hash.Hash
 	switch alg {
 	case "HS256":
@@ -271,17 +274,27 @@ func weakSecret(alg string, signed, signature []byte) bool {
 	default:
 		return false
 	}
-	want := make([]byte, base64.RawURLEncoding.DecodedLen(len(signature)))
-	n, err := base64.RawURLEncoding.Decode(want, bytes.TrimRight(signature, "="))
+	var buf [sha512.Size + 8]byte
+	signature = bytes.TrimRight(signature, "=")
+	if base64.RawURLEncoding.DecodedLen(len(signature)) > len(buf) {
+		return false
+	}
+	n, err := base64.RawURLEncoding.Decode(buf[:], signature)
 	if err != nil || n != newHash().Size() {
 		return false
 	}
-	var sum []byte
-	for _, w := range weakWords {
-		m := hmac.New(newHash, []byte(w))
+	macs := r.macs[alg]
+	if macs == nil {
+		for _, w := range weakWords {
+			macs = append(macs, hmac.New(newHash, []byte(w)))
+		}
+		r.macs[alg] = macs
+	}
+	var sum [sha512.Size]byte
+	for _, m := range macs {
+		m.Reset()
 		m.Write(signed)
-		sum = m.Sum(sum[:0])
-		if hmac.Equal(sum, want[:n]) {
+		if hmac.Equal(m.Sum(sum[:0]), buf[:n]) {
 			return true
 		}
 	}

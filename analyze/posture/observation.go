@@ -54,6 +54,7 @@ type Hit struct {
 	Severity analyze.Severity
 	Sample   analyze.Sample
 	Values   int  // values of this kind at this place in the message, at least 1
+	Whole    int  // of these, those that are nothing else beside
 	Test     bool // a test or publishable value
 }
 
@@ -99,6 +100,8 @@ type Observation struct {
 	Smuggled       Smuggling
 	RequestBody    []byte // decoded, as much as there is
 	ResponseBody   []byte
+	// Frozen: there is no memory for findings that are new; known ones count on.
+	Frozen bool
 
 	// Concluded.
 	Credentials []Credential // of the request, that could identify somebody

@@ -103,7 +103,19 @@ func isPersonal(h *Hit) bool {
 }
 
 // weighs reports whether a hit matters to rules about exposure.
-func weighs(h *Hit) bool { return !h.Test && !isFaint(h.Kind) && h.Category != "location" }
+func weighs(h *Hit) bool { return !isFaint(h.Kind) && h.Category != "location" }
+
+// capped is the severity for this value: a test number shows that the API moves
+// such data, but nobody's.
+func (h *Hit) capped(s analyze.Severity) analyze.Severity {
+	switch {
+	case !h.Test:
+		return s
+	case isContact(h.Kind):
+		return min(s, analyze.Low)
+	}
+	return min(s, analyze.Medium)
+}
 
 // isToken tells credentials that a client is meant to get and to hold.
 func isToken(kind string) bool {
@@ -214,7 +226,7 @@ var Rules = []Rule{
 				case isContact(h.Kind) && sev > analyze.Low:
 					sev--
 				}
-				e.see(h.Place, sev).sample(o.At, h.Sample)
+				e.see(h.Place, h.capped(sev)).sample(o.At, h.Sample)
 			}
 		},
 	},
@@ -447,12 +459,12 @@ var Rules = []Rule{
 				if !h.at(analyze.Response, analyze.InBody) || !weighs(h) || isToken(h.Kind) {
 					continue
 				}
-				if isContact(h.Kind) {
+				if isContact(h.Kind) || h.Test {
 					t.mark(noteContact)
 				} else {
 					t.mark(noteStrong)
 				}
-				if h.Values >= 5 {
+				if h.Values >= 5 && !h.Test {
 					t.mark(noteList)
 				}
 				t.sample(o.At, h.Sample)
@@ -1038,7 +1050,7 @@ var Rules = []Rule{
 				if o.Wire == analyze.Plaintext && o.Peer != Loopback || o.facts&unauthenticated != 0 && !o.public {
 					sev = analyze.Critical
 				}
-				e.see(h.Place, sev).sample(o.At, h.Sample)
+				e.see(h.Place, h.capped(sev)).sample(o.At, h.Sample)
 			})
 		},
 	},
@@ -1073,7 +1085,7 @@ var Rules = []Rule{
 				case open, h.Values >= 5:
 					sev = analyze.Medium
 				}
-				e.see(h.Place, sev).sample(o.At, h.Sample)
+				e.see(h.Place, h.capped(sev)).sample(o.At, h.Sample)
 			})
 		},
 	},
@@ -1088,7 +1100,7 @@ var Rules = []Rule{
 		exchange: func(o *Observation, e *emitter) {
 			o.eachInBody(func(h *Hit) {
 				switch {
-				case isAPIDocument(o.ResponseBody):
+				case isAPIDocument(o.ResponseBody), h.Test:
 				case isPassword(h.Kind):
 					e.see(h.Place, analyze.Critical).sample(o.At, h.Sample)
 				case h.Kind == "password_hash":
@@ -1135,9 +1147,9 @@ var Rules = []Rule{
 				}
 				switch {
 				case h.at(analyze.Request, analyze.InQuery), h.at(analyze.Request, analyze.InPath):
-					e.see(h.Place, analyze.Medium).sample(o.At, h.Sample)
+					e.see(h.Place, h.capped(analyze.Medium)).sample(o.At, h.Sample)
 				case h.at(analyze.Request, analyze.InHeader) && h.Place.Name == "referer" && !refererHost(o.referer, o.Host):
-					e.see(h.Place, analyze.High).sample(o.At, h.Sample)
+					e.see(h.Place, h.capped(analyze.High)).sample(o.At, h.Sample)
 				}
 			}
 		},
@@ -1299,12 +1311,12 @@ func national(id, title string, kinds ...string) Rule {
 		exchange: func(o *Observation, e *emitter) {
 			for i := range o.Hits {
 				h := &o.Hits[i]
-				if !h.at(analyze.Response, analyze.InBody) || h.Test {
+				if !h.at(analyze.Response, analyze.InBody) {
 					continue
 				}
 				for _, k := range kinds {
 					if h.Kind == k {
-						e.see(h.Place, analyze.High).sample(o.At, h.Sample)
+						e.see(h.Place, h.capped(analyze.High)).sample(o.At, h.Sample)
 					}
 				}
 			}

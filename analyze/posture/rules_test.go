@@ -677,6 +677,19 @@ func find(list []analyze.Finding, rule string) *analyze.Finding {
 	return nil
 }
 
+func TestTestNumbersAreNobodys(t *testing.T) {
+	test := func(h []Hit) []Hit { h[0].Test = true; return h }
+	for rule, h := range map[string][]Hit{
+		"pii.card": body("credit_card", "pci", "$.card"), "pii.ssn": body("us_ssn", "pii", "$.ssn"), "enc.clear-sensitive": body("credit_card", "pci", "$.card"),
+		"pii.contact": many(body("email", "pii", "$[].email"), 9), "auth.none": body("us_ssn", "pii", "$.ssn"),
+	} {
+		k := talk{text: "GET /u/7 HTTP/1.1" + ok, hits: test(h), from: foreign}
+		if f := find(conclude(t, "/u/{id}", k), rule); f == nil || f.Severity > analyze.Medium {
+			t.Errorf("%s: %+v", rule, f)
+		}
+	}
+}
+
 func TestTheCatalogueIsWhole(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range Rules {

@@ -134,6 +134,9 @@ func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
 	return n
 }
 
+// Len is how many findings it remembers: the measure of its memory.
+func (s *State) Len() int { return s.findings.Len() }
+
 // Full reports whether some findings were not kept.
 func (s *State) Full() bool { return s.findings.Full() }
 
@@ -147,12 +150,17 @@ type emitter struct {
 	seq            uint64
 	rule           uint8
 	state          *State // of the rule's scope
+	frozen         bool
 }
 
 // see adds the exchange to the finding at a place. It returns nil where there
 // is no room for it.
 func (e *emitter) see(place analyze.Place, severity analyze.Severity) *Tally {
-	t, ok := e.state.table().At(findingKey{e.rule, place}, newTally)
+	fresh := newTally
+	if e.frozen {
+		fresh = nil
+	}
+	t, ok := e.state.table().At(findingKey{e.rule, place}, fresh)
 	if !ok {
 		return nil
 	}
@@ -188,7 +196,7 @@ func ObserveAgain(o *Observation, stray *State) { o.ask(stray, nil) }
 // ask runs the rules whose scope has a state.
 func (o *Observation) ask(endpoint, service *State) {
 	e := &o.r.e
-	*e = emitter{at: o.At, client: o.Client, server: o.Server, status: o.Status, peer: o.Peer, principal: o.principalHash, seq: o.seq}
+	*e = emitter{at: o.At, client: o.Client, server: o.Server, status: o.Status, peer: o.Peer, principal: o.principalHash, seq: o.seq, frozen: o.Frozen}
 	for _, i := range exchangeRules {
 		r := &Rules[i]
 		if o.facts&r.need != r.need {

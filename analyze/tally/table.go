@@ -36,12 +36,13 @@ func (t *Table[K, V]) Get(k K) (V, bool) {
 }
 
 // At returns the entry of k and makes it with fresh if it is new. It reports
-// false where the table is full and k is not among those that stay.
+// false where the table is full and k is not among those that stay, and where
+// fresh is nil and k is new.
 func (t *Table[K, V]) At(k K, fresh func() V) (V, bool) {
 	if v, ok := t.m[k]; ok {
 		return v, true
 	}
-	if t.full && t.rank(k) > t.cut {
+	if fresh == nil || t.full && t.rank(k) > t.cut {
 		t.Refused++
 		var none V
 		return none, false
