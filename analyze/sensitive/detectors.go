@@ -293,7 +293,7 @@ var Detectors = [...]Detector{
 			telefoonnummer, mobiel, telefonnummer privat, puhelin, puhelinnumero, matkapuhelin, mobiltelefon, telefonszam, telefonni cislo, numer telefonu,
 			komorka, cep telefonu, telefon numarasi, 电话, 手机, 手机号, 电话号码, 電話, 電話番号, 携帯電話, 전화번호, 휴대폰, телефон, shouji, shoujihao, dianhua, whatsapp, whatsapp number,
 			sms number, msisdn, phone e 164, contact number, contact mobile, day phone, evening phone, daytime phone, landline, callback number, caller number,
-			caller id number, from number, to number, emergency contact phone, emergency phone, work number, home number, call me at, call me on, reach me at,
+			caller id number, from number, to number, emergency contact phone, emergency phone, work number, home number, call me at, call me on, reach me at, reach me on,
 			ring me on, call us at, tel no, contact no, phone mobile, friendly name phone`,
 		Shape: Shape{Min: 7, Max: 24, Digits: 7}, Check: phone,
 		Yes: []string{"=+447527017223", "phone=(713) 485-1274", "note=Call me at +33-653-385-959 tomorrow"}, No: []string{"sku=379-478-0056", "phone_count=7134851274", "=7134851274", "=+12"}},
@@ -684,7 +684,7 @@ var Detectors = [...]Detector{
 			enfermedad, enfermedades, antecedentes medicos, receta medica, gruppo sanguigno, allergia, farmaco, farmaci, patologia, patologie, malattia, tipo
 			sanguineo, alergia, doenca, doencas, medicacao, historico medico, bloedgroep, medicijn, medicijnen, aandoening, grupa krwi, leki, choroba, alergie,
 			blodgrupp, allergier, medicin, sjukdom, veriryhma, laakitys, kan grubu, ilac, hastalik, alerji, 血型, 过敏史, 过敏, 药物, 病史, 用药, 血液型, アレルギー, 薬, 혈액형, 알레르기,
-			группа крови, аллергия, лекарство, xuexing, medical condition text, medicine, medicine name, rx name, medications list, allergy list, rx drug,
+			группа крови, аллергия, лекарство, xuexing, medical condition text, medicine, medicine name, medications list, allergy list, rx drug,
 			diagnosis text, diagnosis description, disease, illness, patient condition, presenting complaint, chief complaint, comorbidities, dosage instructions`, Shape: Shape{Min: 1, Max: 200, Whole: true}, Check: medical,
 		Yes: []string{"blood_type=AB+", "medication=Sertraline 50mg"}, No: []string{"prescription=true", "allergies=0", "medication_count=3", "blood_type=null"}},
 }

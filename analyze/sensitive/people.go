@@ -14,7 +14,7 @@ func phone(c *candidate) bool {
 		return false
 	}
 	if len(c.text) > 0 && c.text[0] == '+' {
-		return c.digits >= 8 && c.compact[0] != '0'
+		return c.digits >= 8 && c.compact[0] != '0' && !c.grouped(4, 2, 2)
 	}
 	if !c.named || c.digits < 7 {
 		return false
@@ -99,7 +99,7 @@ func postal(c *candidate) bool {
 		return false
 	}
 	if c.digits == c.n {
-		return c.n >= 4 && c.n <= 9 && !(c.groups == 1 && c.seps != 0)
+		return c.n >= 4 && c.n <= 10 && !(c.groups == 1 && c.seps != 0)
 	}
 	return c.n >= 5 && c.n <= 8 && c.digits >= 2 && c.upper+c.lower <= 5
 }

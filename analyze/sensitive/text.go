@@ -27,7 +27,7 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 		b := text[i]
 		k := kinds[b]
 		if k&(isDigit|isUpper|isLower) == 0 {
-			if b == '+' && i+1 < len(text) && kinds[text[i+1]]&isDigit != 0 && i >= joined && !f.covered(i) {
+			if b == '+' && i+1 < len(text) && kinds[text[i+1]]&isDigit != 0 && i >= joined && !f.covered(i) && !(code && i > from && !opening(text[i-1])) {
 				i = f.plus(text, from, i, cl)
 				continue
 			}
@@ -94,6 +94,12 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 				continue
 			}
 		}
+		if n := i - start; k&isDigit != 0 && 4 <= n && n <= 8 && hasPrefix(text[i:], " is your ") && digits(word) {
+			if rest := text[i:min(len(text), i+60)]; bytes.Contains(rest, []byte("code")) || bytes.Contains(rest, []byte("OTP")) || bytes.Contains(rest, []byte("password")) {
+				f.add(rows.otp, start, i, 0.9)
+				continue
+			}
+		}
 		end, first := extent(text, start, i)
 		joined = end
 		if end-start > 64 || end < len(text) && text[end] == '@' {
@@ -108,6 +114,11 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 			i = first
 		}
 	}
+}
+
+// opening tells marks before a value from operators.
+func opening(c byte) bool {
+	return c == ' ' || c == '"' || c == '\'' || c == ':' || c == '>' || c == '\n' || c == '\t'
 }
 
 func hasDigit(b []byte) bool {
@@ -127,12 +138,26 @@ func extent(text []byte, start, i int) (end, first int) {
 	bare := digits(text[start:i])
 	for i+1 < len(text) && i-start <= 80 {
 		next := kinds[text[i+1]]
-		if next&(isDigit|isUpper|isLower) == 0 {
+		if next&(isDigit|isUpper|isLower) == 0 && text[i] != ')' {
 			break
 		}
 		last := kinds[text[i-1]]
 		switch text[i] {
 		case '-', '+':
+		case ')': // (713) 485-1274
+			if start == 0 || text[start-1] != '(' || !bare || i-start > 5 {
+				goto done
+			}
+			if text[i+1] == ' ' && i+2 < len(text) {
+				next = kinds[text[i+2]]
+				if next&isDigit == 0 {
+					goto done
+				}
+				i++
+			}
+			if next&isDigit == 0 {
+				goto done
+			}
 		case '.', '/':
 			if last&isDigit == 0 || next&isDigit == 0 {
 				goto done
@@ -437,7 +462,7 @@ func (f *finder) telegram(text []byte, start, end int) bool {
 // say is false where there are none.
 func (f *finder) before(text []byte, from, start int) (class, bool) {
 	lead := text[from:start]
-	if n := len(lead); n == 0 || lead[n-1] == '/' || lead[n-1] == '.' || lead[n-1] == ',' || lead[n-1] == '&' || kinds[lead[n-1]]&isToken != 0 || n > 1 && lead[n-1] == ':' && kinds[lead[n-2]]&isDigit != 0 {
+	if n := len(lead); n == 0 || lead[n-1] == '/' || lead[n-1] == ',' || lead[n-1] == '&' || kinds[lead[n-1]]&isToken != 0 || n > 1 && lead[n-1] == ':' && kinds[lead[n-2]]&isDigit != 0 {
 		return class{}, false
 	}
 	if len(lead) > 48 {
@@ -448,6 +473,9 @@ func (f *finder) before(text []byte, from, start int) (class, bool) {
 	}
 	for len(lead) > 0 {
 		switch c := lead[len(lead)-1]; {
+		case c == '.' && abbreviated(lead):
+			lead = lead[:len(lead)-1]
+			continue
 		case c == ' ' || c == ':' || c == '=' || c == '#' || c == '"' || c == '\'' || c == '(' || c == '-' || c == '\n' || c == '\t':
 			lead = lead[:len(lead)-1]
 			continue
@@ -468,25 +496,27 @@ func (f *finder) before(text []byte, from, start int) (class, bool) {
 	}
 	w := &f.w
 	w.split(lead)
-	for w.n > 1 && fillers[string(w.word(w.n-1))] {
-		if p, ok := lookup(w.join(max(0, w.n-3), w.n), false); ok && !p.hints.empty() {
-			break
-		}
-		if p, ok := lookup(w.join(max(0, w.n-2), w.n), false); ok && !p.hints.empty() {
-			break
-		}
-		w.n--
-	}
 	n := w.n
+	for n > 1 && fillers[string(w.word(n-1))] { // "is", "to"; but "charged to" is a phrase
+		n--
+	}
 	if n == 0 {
 		return class{}, false
 	}
 	var c class
-	for i := max(0, n-maxPhrase); i < n; i++ {
-		if p, ok := lookup(w.join(i, n), i+1 == n); ok {
-			c.hints, c.flags = p.hints, p.flags
-			return c, true
+	for _, end := range [...]int{n, w.n} {
+		for i := max(0, end-maxPhrase); i < end; i++ {
+			if p, ok := lookup(w.join(i, end), i+1 == end); ok && (!p.hints.empty() || c.flags == 0) {
+				c.hints, c.flags = p.hints, p.flags
+				if !c.hints.empty() {
+					return c, true
+				}
+				break
+			}
 		}
+	}
+	if c.flags != 0 {
+		return c, true
 	}
 	for i := max(0, n-2); i < n; i++ {
 		c.flags |= wordFlags[string(w.word(i))]
@@ -497,6 +527,15 @@ func (f *finder) before(text []byte, from, start int) (class, bool) {
 	return c, true
 }
 
+// abbreviated: Tel., no., tél.
+func abbreviated(lead []byte) bool {
+	n := len(lead) - 1
+	for n > 0 && lead[n-1] != ' ' && lead[n-1] != '.' {
+		n--
+	}
+	return len(lead)-n <= 6 && len(lead)-n > 1
+}
+
 var fillers = wordSet(`is are was be to at the a an of my your his her their our for on in with as eq equals this that ist est es e sono war lautet vaut these below above
 	following here now und et y see use new using`)
 
@@ -504,6 +543,12 @@ var fillers = wordSet(`is are was be to at the a an of my your his her their our
 func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
 	word := text[start:i]
 	if len(word) == 2 {
+		if equalFold(word, "pw") && i+4 < len(text) && (text[i] == ':' || text[i] == '=') {
+			return f.saidPassword(text, i)
+		}
+		if end := i + 11; end <= len(text) && kinds[word[0]]&kinds[word[1]]&isUpper != 0 && text[i] == ' ' && kinds[text[i+1]]&isDigit != 0 && f.piece(text, from, start, end, cl) {
+			return end // AB 12 34 56 C
+		}
 		if l := word[1] | 0x20; (l == 'o' || l == 's' || l == 't') && i+8 < len(text) && i >= f.noAddress {
 			ctx := text[max(from, start-14):i]
 			for _, p := range leads {
@@ -522,7 +567,16 @@ func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
 	for k, b := range word {
 		low[k] = b | 0x20
 	}
-	if sayings[string(low[:len(word)])] {
+	switch l := string(low[:len(word)]); {
+	case l == "contrase":
+		if hasPrefix(text[i:], "ña") {
+			return f.saidPassword(text, i+len("ña"))
+		}
+	case l == "passe":
+		if hasSuffixFold(text[max(from, start-7):i], "mot de passe") {
+			return f.saidPassword(text, i)
+		}
+	case sayings[l]:
 		return f.saidPassword(text, i)
 	}
 	return 0
@@ -531,7 +585,7 @@ func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
 // leads come before an address.
 var leads = [...]string{"address is", "ship to", "deliver to", "lives at", "live at", "mail it to", "send it to"}
 
-var sayings = wordsOf("password passwd pwd passphrase passwort kennwort contrasena senha wachtwoord haslo motdepasse mdp parola pass")
+var sayings = wordsOf("password passwd pwd passphrase passwort kennwort contrasena senha wachtwoord haslo motdepasse mdp parola pass passe contrase")
 
 var sayingLengths = func() (t [32]uint16) {
 	for w := range sayings {
