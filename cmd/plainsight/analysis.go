@@ -28,7 +28,7 @@ type analysis struct {
 // the conclusions so far and the error of ctx.
 func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.Snapshot, error) {
 	var storeErr error
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := in.interruptible(ctx)
 	defer stop()
 	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name}
 	if how.Run != nil {

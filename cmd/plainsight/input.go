@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,21 @@ func (a *app) inputs(files []string) (*inputs, error) {
 		}
 	}
 	return in, nil
+}
+
+// grace is how long what feeds a pipe may take to end after an interrupt.
+const grace = 2 * time.Second
+
+// interruptible gives the context to read with. An interrupt from a terminal
+// goes to all programs of a pipe: the one before us ends it, and then the
+// capture is whole and not broken off. So a pipe is given time to end.
+func (in *inputs) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !slices.Contains(in.captures, "-") && !slices.Contains(in.logs, "-") {
+		return context.WithCancel(ctx)
+	}
+	read, stop := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() { time.AfterFunc(grace, stop) })
+	return read, func() { forget(); stop() }
 }
 
 // name gives the base name of the file that a frame is from.

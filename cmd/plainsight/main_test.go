@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -247,6 +248,47 @@ func TestReadingTwiceDoublesNothing(t *testing.T) {
 	}
 	if !strings.HasPrefix(before, "146\t") {
 		t.Errorf("the store counts %q, want 146 calls", before)
+	}
+}
+
+func TestAnInterruptedRunReportsAndKeepsNothing(t *testing.T) {
+	dir := t.TempDir()
+	store := filepath.Join(dir, "store")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, []string{"read", "--store", store, "--key-file", filepath.Join(dir, "key"), shop(t)}, nil, &stdout, &stderr)
+	if code == exitDone && !strings.Contains(stderr.String(), "nothing of it is kept") {
+		t.Errorf("nothing says that it is not kept: %s", stderr.String())
+	}
+	if code, _, stderr := plainsight(t, nil, "query", "--store", store, "captures"); code == exitDone {
+		if kept := query(t, store, "SELECT count() FROM captures_current"); kept != "0\n" {
+			t.Errorf("%q captures are kept: %s", kept, stderr)
+		}
+	}
+}
+
+// An interrupt from a terminal reaches every program of a pipe.
+func TestAnInterruptedPipeIsReadToItsEnd(t *testing.T) {
+	capture, err := os.ReadFile(shop(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	go func() {
+		w.Write(capture[:len(capture)/2])
+		cancel()
+		w.Write(capture[len(capture)/2:])
+		w.Close()
+	}()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"read", "--format", "json", "-"}, r, &stdout, &stderr); code != exitDone || stderr.Len() > 0 {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+	var got conclusions
+	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil || got.Exchanges != 146 {
+		t.Errorf("%d exchanges, want 146; %v", got.Exchanges, err)
 	}
 }
 

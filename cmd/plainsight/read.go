@@ -67,6 +67,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 		if run, err = s.Begin(ctx); err != nil {
 			return storeError(err)
 		}
+		defer run.Close()
 	}
 	lines, closeLines, err := c.lines(a, in)
 	if err != nil {
@@ -80,12 +81,15 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	if err != nil && !interrupted {
 		return err
 	}
-	if interrupted {
+	switch {
+	case interrupted && keep:
+		a.Log.Warn("interrupted: the report is of what was read until then, and nothing of it is kept")
+	case interrupted:
 		a.Log.Warn("interrupted: the report is of what was read until then")
-		ctx = context.WithoutCancel(ctx)
-	}
-	if run != nil {
-		if err := run.Commit(ctx, snap); err != nil {
+	case keep:
+		// Half a file would be another source than the whole of it, and count twice.
+		// An interrupt that came while all was read loses nothing.
+		if err := run.Commit(context.WithoutCancel(ctx), snap); err != nil {
 			return storeError(err)
 		}
 	}
