@@ -34,7 +34,7 @@ var edges = map[string][]string{
 
 	"analyze":           {"std"},
 	"analyze/body":      {},
-	"analyze/endpoint":  {"analyze", "analyze/shape"}, // like bodies are evidence for one template
+	"analyze/endpoint":  {"analyze", "analyze/body", "analyze/shape"}, // like bodies, and values in them, are evidence for one template
 	"analyze/exchanges": {"analyze", "capture"},
 	"analyze/inventory": {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
 	"analyze/openapi":   {"analyze"},
