@@ -486,7 +486,7 @@ func (p *parser) frame(h *half, at capture.Stamp) {
 func (p *parser) body(h *half, b []byte, at capture.Stamp) []byte {
 	t := h.t
 	m, s := t.message(h.d), &t.side[h.d]
-	if m.BodySize == 0 && h.d == capture.ToClient {
+	if m.BodySize == 0 && h.d == capture.ToClient && !p.CountOnly {
 		if h.rest <= int64(len(b)) && h.rest <= int64(p.Body) && !s.full &&
 			p.queue[0] == t && t.side[capture.ToServer].done {
 			// All of it is here and the exchange goes out now: no need to copy.

@@ -25,6 +25,9 @@ type Options struct {
 	Hold     int // bytes kept while a request to change the protocol waits; default 64 KiB
 	Memory   int // bytes of all bodies and heads being read, in all connections; default 256 MiB
 	Decode   coding.Options
+	// CountOnly: bodies are counted and neither kept nor decoded. [capture.Message].Body
+	// is empty then, which is no flaw of the message.
+	CountOnly bool
 }
 
 // Protocol makes the row of HTTP/1.x. The parsers of one row share their buffers

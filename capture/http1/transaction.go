@@ -89,7 +89,7 @@ func emptied(h []capture.Header) []capture.Header {
 func (s *shared) keep(t *transaction, d capture.Dir, b []byte) {
 	m, side := t.message(d), &t.side[d]
 	m.BodySize += int64(len(b))
-	if side.full {
+	if side.full || s.CountOnly {
 		return
 	}
 	room := s.Body
@@ -160,6 +160,9 @@ func (p *parser) decode(t *transaction, d capture.Dir) *[]byte {
 	}
 	m.Body = raw[:len(raw):len(raw)]
 	m.DecodedSize = m.BodySize
+	if p.CountOnly && !s.codings.Empty() {
+		m.DecodedSize = 0
+	}
 	if s.codings.Empty() || len(raw) == 0 {
 		return nil
 	}
