@@ -21,7 +21,6 @@ type group[R any] struct {
 	self    uint64
 	echoed  bool // an id of some answer is spelled so
 	classes [nClasses]uint64
-	src     any
 	kids    map[string]*group[R] // by name; parameters by pattern
 	leaves  map[string]*merged[R]
 	members []member // literals that became this parameter
@@ -48,7 +47,7 @@ type decider[R Record[R]] struct {
 
 // load copies the tree, without records.
 func (d *decider[R]) load(n *node[R]) *group[R] {
-	g := &group[R]{src: n, raws: 1, name: n.name, param: n.param, n: n.n, own: n.own, able: n.able, self: n.self, kids: map[string]*group[R]{}, leaves: map[string]*merged[R]{}}
+	g := &group[R]{raws: 1, name: n.name, param: n.param, n: n.n, own: n.own, able: n.able, self: n.self, kids: map[string]*group[R]{}, leaves: map[string]*merged[R]{}}
 	for c, k := range n.classes {
 		g.classes[c] = uint64(k)
 	}
@@ -428,46 +427,46 @@ var weights = [nFeatures]struct {
 	weight float64
 }{
 	fOne:         {"one", -0.29},
-	fRoot:        {"root", -0.82},
-	fBelowParam:  {"belowParam", -1.50},
-	fBelowPlural: {"belowPlural", 0.50},
-	fOwn:         {"own", -0.36},
+	fRoot:        {"root", -0.81},
+	fBelowParam:  {"belowParam", -1.51},
+	fBelowPlural: {"belowPlural", 0.49},
+	fOwn:         {"own", -0.37},
 	fSelf:        {"self", 6.15},
-	fNotSelf:     {"notSelf", -0.23},
+	fNotSelf:     {"notSelf", -0.22},
 	fEchoed:      {"echoed", 1.24},
 	fParam:       {"param", 1.89},
 	fParamLike:   {"paramLike", 0.44},
 	fParamBelow:  {"paramBelow", -0.24},
 	fParamShared: {"paramShared", 0.15},
-	fParamMany:   {"paramMany", 0.25},
+	fParamMany:   {"paramMany", 0.26},
 	fMany:        {"many", 0.52},
 	fShared:      {"shared", 1.05},
 	fGoodBelow:   {"goodBelow", 0.22},
 	fCountBelow:  {"countBelow", -0.17},
 	fTopBelow:    {"topBelow", 0.34},
 	fTop:         {"top", 0.04},
-	fGood:        {"good", 0.44},
-	fGoodShare:   {"goodShare", 0.53},
+	fGood:        {"good", 0.43},
+	fGoodShare:   {"goodShare", 0.54},
 	fSiblings:    {"siblings", -0.20},
-	fParamKid:    {"paramKid", 0.59},
+	fParamKid:    {"paramKid", 0.58},
 	fLiteralKid:  {"literalKid", -0.26},
 	fPlural:      {"plural", -1.89},
 	fDigits:      {"digits", 1.05},
 	fHyphen:      {"hyphen", 0.73},
-	fUnder:       {"under", 0.32},
+	fUnder:       {"under", 0.31},
 	fWordParam:   {"wordParam", 0.12},
-	fShortWords:  {"shortWords", 2.63},
+	fShortWords:  {"shortWords", 2.64},
 	fCollection:  {"collection", -1.90},
 	fTyped:       {"typed", -0.32},
-	fWord:        {"word", -2.21},
+	fWord:        {"word", -2.22},
 	fFile:        {"file", 1.50},
-	fDot:         {"dot", -0.06},
+	fDot:         {"dot", -0.07},
 	fMixed:       {"mixed", -2.43},
 	fUpper:       {"upper", 1.50},
 	fCount:       {"count", -0.35},
-	fLeaf:        {"leaf", -0.84},
+	fLeaf:        {"leaf", -0.83},
 	fSpread:      {"spread", -2.29},
-	fRare:        {"rare", -1.34},
+	fRare:        {"rare", -1.35},
 }
 
 // plural reports whether a word looks like the name of a collection.
@@ -512,7 +511,7 @@ type likeness struct {
 func (g *group[R]) shared(o *group[R]) (n int) {
 	for name, k := range g.kids {
 		switch other := o.kids[name]; {
-		case other == nil:
+		case other == nil || strings.HasPrefix(name, "index."): // each directory of a site has it
 		case k.param:
 			n += k.shared(other)
 		default:
@@ -588,6 +587,7 @@ func (d *decider[R]) kids(e *balance, a, b *group[R], weight float64, depth int)
 		case x.param:
 			e.pro += weight / 2
 			d.compare(e, x, y, weight/2, depth+1)
+		case strings.HasPrefix(name, "index."):
 		default:
 			e.pro += weight
 			d.compare(e, x, y, weight/2, depth+1)

@@ -46,11 +46,15 @@ func (g *group[R]) ends(f *files, depth int) {
 	}
 }
 
-// isFile reports whether a segment is named like a file rather than like a
-// representation of something.
+// isFile reports whether a segment is named like a file that is stored, rather
+// than like a representation of something or a page that is a program.
 func isFile(name string) bool {
 	_, tail := extension([]byte(name))
-	return tail != nil && string(tail) != ".json" && string(tail) != ".xml"
+	switch string(tail) {
+	case "", ".json", ".xml", ".html", ".htm", ".php":
+		return false
+	}
+	return true
 }
 
 // flatten makes everything below g parameters.

@@ -189,6 +189,28 @@ func TestPrivateSegmentsAreNeverLiterals(t *testing.T) {
 	}
 }
 
+// A site of a few pages keeps them; a store of files has one endpoint.
+func TestPagesAndFiles(t *testing.T) {
+	var list []exchange
+	for _, p := range []string{"/index.html", "/about.html", "/app/login.php", "/app/setup.php", "/app/vuln/sqli/index.php", "/app/vuln/xss/index.php", "/contact.html"} {
+		list = append(list, exchange{line: "GET " + p})
+	}
+	want := found(learn(list))
+	for _, l := range want {
+		if strings.Contains(l, "{") {
+			t.Errorf("a page became a value: %s", l)
+		}
+	}
+	for _, p := range []string{"README.md", "src/main.go", "src/a/b.go", "docs/guide.pdf", "docs/pic/one.png", "Makefile", "src/a/c/d.go"} {
+		list = append(list, exchange{line: "GET /raw/" + p})
+	}
+	for _, l := range found(learn(list)) {
+		if strings.Contains(l, "/raw/") && strings.Trim(l[len("GET /raw"):], "/{}raw_id0123456789 ") != "" {
+			t.Errorf("a file is an endpoint: %s", l)
+		}
+	}
+}
+
 // One page for whatever is asked is no endpoint; one page at one place is.
 func TestSoftNotFound(t *testing.T) {
 	tree := NewTree(Options{}, newNote)
