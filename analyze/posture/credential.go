@@ -173,7 +173,7 @@ func (r *Reader) study(k Kind, value []byte) *Secret {
 
 // studyBasic reads user and password (RFC 7617). The principal is the user.
 func (r *Reader) studyBasic(s *Secret, value []byte) {
-	plain := make([]byte, base64.StdEncoding.DecodedLen(len(value)))
+	plain := make([]byte, base64.RawStdEncoding.DecodedLen(len(value)))
 	n, err := base64.RawStdEncoding.Decode(plain, bytes.TrimRight(value, "="))
 	if err != nil {
 		return
