@@ -21,6 +21,7 @@ type candidate struct {
 	number  bool // a JSON number
 	whole   bool // the whole value
 	named   bool // its name hints at the detector that judges
+	sent    bool // by a client, in a request
 	year    int  // of the traffic; 0: not known
 	buf     [96]byte
 }
@@ -463,7 +464,7 @@ func masked(t []byte) bool {
 // something else.
 func password(c *candidate) bool {
 	t := c.text
-	if len(t) < 3 || len(t) > 128 || c.number && len(t) < 4 || placeholder(t) || bytes.Contains(t, []byte("://")) {
+	if len(t) < 3 || len(t) > 128 || c.number && len(t) < 4 || placeholder(t) && !(c.sent && guessed(t)) || bytes.Contains(t, []byte("://")) {
 		return false
 	}
 	if bytes.Count(t, []byte{' '}) > 6 || !varied(t) && c.digits == 0 && len(t) < 4 {
@@ -480,6 +481,16 @@ func password(c *candidate) bool {
 		return false
 	}
 	return true
+}
+
+// guessed reports whether t is a word that stands for a password in documents
+// and examples, and is one where a client sends it: the weakest there are.
+func guessed(t []byte) bool {
+	switch string(t) {
+	case "password", "Password", "passwd", "pass", "secret", "test", "default", "changeme", "change-me", "example", "dummy", "private", "key":
+		return true
+	}
+	return false
 }
 
 func pin(c *candidate) bool {

@@ -178,6 +178,7 @@ type finder struct {
 	found []found
 	c     candidate
 	w     words
+	sent  bool // in a request
 	year  int
 	// Work is not done twice over the same bytes, whatever they are: before
 	// these offsets no token and no address begins.
@@ -276,7 +277,7 @@ func (f *finder) whole(body []byte, from int, cl *class, number bool) bool {
 		return false
 	}
 	c.cut(body)
-	c.whole, c.named, c.number, c.year = true, true, number, f.year
+	c.whole, c.named, c.number, c.sent, c.year = true, true, number, f.sent, f.year
 	h := set{cl.hints[0] & wide[0], cl.hints[1] & wide[1]}
 	for w := range h {
 		for bits := h[w]; bits != 0; bits &= bits - 1 {

@@ -119,7 +119,7 @@ func (s *Scanner) Reset(m Message) {
 	s.message = m
 	s.hits = s.hits[:0]
 	s.tracker.Reset()
-	s.finder.year = 0
+	s.finder.sent, s.finder.year = m.Side == analyze.Request, 0
 	if !m.Time.IsZero() {
 		s.finder.year = m.Time.UTC().Year()
 	}

@@ -52,3 +52,15 @@ func TestDetectors(t *testing.T) {
 		})
 	}
 }
+
+func TestAWordOfDocumentsIsAPasswordWhereAClientSendsIt(t *testing.T) {
+	for side, want := range map[analyze.Side]int{analyze.Request: 1, analyze.Response: 0} {
+		s := NewScanner(Options{})
+		s.Reset(Message{Side: side})
+		var w body.Walker
+		w.Walk([]byte("application/x-www-form-urlencoded"), []byte("username=admin&password=password&Login=Login"), s)
+		if got := len(s.Hits()); got != want {
+			t.Errorf("%d hits in a %s, want %d", got, side, want)
+		}
+	}
+}
