@@ -311,7 +311,7 @@ func cookieHint(lower string) hint {
 	if sessionCookies[lower] {
 		return sessionHint
 	}
-	for _, s := range []string{"csrf", "xsrf", "consent", "locale", "lang", "theme", "analytics", "visitor", "utm_", "optimizely", "mixpanel", "amplitude", "hubspot", "intercom-id", "cart"} {
+	for _, s := range []string{"csrf", "xsrf", "consent", "locale", "lang", "theme", "analytics", "visitor", "utm_", "author", "_url", "referr", "optimizely", "mixpanel", "amplitude", "hubspot", "intercom-id", "cart"} {
 		if strings.Contains(lower, s) {
 			return noise
 		}

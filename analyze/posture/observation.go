@@ -455,7 +455,7 @@ func (o *Observation) Done() {
 	o.public = publicPath(o.Path)
 	for i := range o.Hits {
 		h := &o.Hits[i]
-		o.sensitive = o.sensitive || h.Place.Side == analyze.Response && h.Place.Where == analyze.InBody && weighs(h)
+		o.sensitive = o.sensitive || h.at(analyze.Response, analyze.InBody) && weighs(h) && !o.published(h)
 	}
 	set := func(f fact, on bool) {
 		if on {

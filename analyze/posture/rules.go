@@ -105,6 +105,18 @@ func isPersonal(h *Hit) bool {
 // weighs reports whether a hit matters to rules about exposure.
 func weighs(h *Hit) bool { return !isFaint(h.Kind) && h.Category != "location" }
 
+// published reports whether a hit is contact data where people publish it: in a
+// web page, a script, or a header that says who runs the site.
+func (o *Observation) published(h *Hit) bool {
+	if !isContact(h.Kind) {
+		return false
+	}
+	if h.Place.Where == analyze.InHeader {
+		return true
+	}
+	return h.at(analyze.Response, analyze.InBody) && (isPage(o.contentType) || isStatic(o.contentType))
+}
+
 // capped is the severity for this value: a test number shows that the API moves
 // such data, but nobody's.
 func (h *Hit) capped(s analyze.Severity) analyze.Severity {
@@ -216,7 +228,7 @@ var Rules = []Rule{
 		exchange: func(o *Observation, e *emitter) {
 			for i := range o.Hits {
 				h := &o.Hits[i]
-				if !isPersonal(h) || !weighs(h) {
+				if !isPersonal(h) || !weighs(h) || o.published(h) {
 					continue
 				}
 				sev := byDistance(o.Peer, analyze.High, analyze.High, analyze.Medium, analyze.Info)
@@ -456,7 +468,7 @@ var Rules = []Rule{
 			}
 			for i := range o.Hits {
 				h := &o.Hits[i]
-				if !h.at(analyze.Response, analyze.InBody) || !weighs(h) || isToken(h.Kind) {
+				if !h.at(analyze.Response, analyze.InBody) || !weighs(h) || isToken(h.Kind) || o.published(h) {
 					continue
 				}
 				if isContact(h.Kind) || h.Test {
@@ -485,7 +497,7 @@ var Rules = []Rule{
 				return
 			}
 			for i := range o.Hits {
-				if h := &o.Hits[i]; h.at(analyze.Response, analyze.InBody) && weighs(h) && !isToken(h.Kind) {
+				if h := &o.Hits[i]; h.at(analyze.Response, analyze.InBody) && weighs(h) && !isToken(h.Kind) && !o.published(h) {
 					t := e.see(analyze.Place{}, byDistance(o.Peer, analyze.Critical, analyze.High, analyze.High, analyze.High))
 					t.sample(o.At, h.Sample)
 				}
@@ -1067,7 +1079,7 @@ var Rules = []Rule{
 	{
 		Rule: analyze.Rule{ID: "pii.contact", Title: "Contact data in a response", Practice: analyze.Exposure, Severity: analyze.Info, Level: analyze.Proved,
 			Trigger: "e-mail addresses, phone numbers, postal addresses or dates of birth in a successful answer: info for one record, medium for five or more in one answer, high for such a list without authentication",
-			Quiet:   "phone numbers need a plus or a telling name",
+			Quiet:   "phone numbers need a plus or a telling name; web pages and scripts are left out, people publish addresses there",
 			Why:     "Lists of people are what scrapers and phishers look for, and rarely all of it is needed by the client.",
 			Fix:     "Return only the fields the client shows, page the lists, and require authentication.",
 			OWASP:   []string{"API3:2023"}, CWE: []string{"CWE-359"}},
@@ -1075,7 +1087,7 @@ var Rules = []Rule{
 		exchange: func(o *Observation, e *emitter) {
 			open := o.facts&unauthenticated != 0 && !o.public
 			o.eachInBody(func(h *Hit) {
-				if !isContact(h.Kind) || isFaint(h.Kind) {
+				if !isContact(h.Kind) || isFaint(h.Kind) || o.published(h) {
 					return
 				}
 				sev := analyze.Info

@@ -241,6 +241,7 @@ var cases = []struct {
 		{text: "POST /login HTTP/1.1\n---\n200\nSet-Cookie: sessionid=k3j4h5g6f7d8s9a0; Secure; HttpOnly; SameSite=Lax", tls: true},
 		{text: "GET / HTTP/1.1\n---\n200\nSet-Cookie: theme=dark-and-stormy", tls: true},
 		{text: "GET / HTTP/1.1\n---\n200\nSet-Cookie: csrftoken=Zk3v9Qw8xN2mB7cR5tY1uJ4hL6pS0dFg", tls: true},
+		{text: "GET / HTTP/1.1\n---\n200\nSet-Cookie: comment_author_5c016e8f=Zk3v9Qw8xN2mB7cR5tY1", tls: true},
 		{text: "GET / HTTP/1.1\n---\n200\nSet-Cookie: _ga=GA1.2.1234567890.1234567890", tls: true},
 		{text: "POST /logout HTTP/1.1\n---\n200\nSet-Cookie: sessionid=deleted00; Max-Age=0", tls: true},
 	}},
@@ -545,6 +546,7 @@ var cases = []struct {
 		{text: "POST /u HTTP/1.1" + ok, hits: hit("email", "pii", analyze.Request, analyze.InBody, "$.email"), tls: true},
 		{text: "GET /u HTTP/1.1" + ok, hits: body("ip_address", "pii", "$.ip"), tls: true},
 		{text: "GET /u HTTP/1.1\n---\n400\n\nx", hits: body("email", "pii", "$.email"), tls: true},
+		{text: "GET /imprint HTTP/1.1\n---\n200\nContent-Type: text/html\n\n<html>", hits: many(body("email", "pii", "$"), 9), tls: true},
 	}},
 	{"sec.password-out", "/u", []talk{
 		{text: "GET /u HTTP/1.1" + ok, hits: body("password", "credential", "$.password"), tls: true},
