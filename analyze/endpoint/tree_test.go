@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"fmt"
-	"maps"
 	"math/rand"
 	"slices"
 	"strings"
@@ -223,6 +222,9 @@ func TestSoftNotFound(t *testing.T) {
 	tree.At([]byte("GET"), []byte("/api/items"), true)
 	tree.Page(0)
 	wants(t, found(tree), "GET /docs 0", "GET /api/items 0")
+	if n := tree.Decide().Noise(); n != 4 {
+		t.Errorf("%d exchanges are noise, want 4", n)
+	}
 }
 
 func TestNoise(t *testing.T) {
@@ -299,13 +301,11 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-func TestWeightsAreNamed(t *testing.T) {
-	names := map[string]bool{}
-	for _, w := range weights {
-		names[w.name] = true
-	}
-	if len(names) != nFeatures || names[""] {
-		t.Errorf("%d names for %d features: %v", len(names), nFeatures, slices.Sorted(maps.Keys(names)))
+func TestWeightsSayWhatTheyMean(t *testing.T) {
+	for i, w := range weights {
+		if w.meaning == "" || w.weight == 0 {
+			t.Errorf("feature %d has no meaning or weight", i)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *Tree[R]) Decide() *View[R] {
 		d.spans(root)
 	}
 	d.protect(root, 0)
-	v := &View[R]{tree: t, root: root}
+	v := &View[R]{tree: t, root: root, noise: t.noise + d.noise}
 	v.settle()
 	return v
 }
@@ -59,7 +59,8 @@ func (v *View[R]) Endpoints() iter.Seq2[Endpoint, R] {
 	return func(yield func(Endpoint, R) bool) { v.root.each(nil, yield) }
 }
 
-// Noise is the number of failed exchanges that belong to no endpoint.
+// Noise is the number of exchanges that belong to no endpoint: failed ones, and
+// those that were answered by a page for anything.
 func (v *View[R]) Noise() uint64 { return v.noise }
 
 // Route finds the endpoint of a path (as on the wire, without a query) as
@@ -96,7 +97,6 @@ func (d *decider[R]) protect(g *group[R], depth int) {
 
 // settle gives the records of failures to the endpoints that they are of.
 func (v *View[R]) settle() {
-	v.noise = v.tree.noise
 	failed := v.tree.failed.kids
 	for _, path := range slices.Sorted(maps.Keys(failed)) {
 		for i := range failed[path].leaves {
