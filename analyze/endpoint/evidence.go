@@ -96,7 +96,7 @@ var weights = [nFeatures]struct {
 	fHyphen:      {0.73, "hyphens"},
 	fUnder:       {0.31, "underscores"},
 	fFile:        {1.50, "the extension of a file; set, not fitted"},
-	fDot:         {-0.07, "other dots"},
+	fDot:         {-1.00, "other dots: rather an operation, as in chat.post; set, not fitted"},
 	fMixed:       {-2.43, "capitals and small letters"},
 	fUpper:       {1.50, "capitals alone; set, not fitted"},
 	fCount:       {-0.35, "log of its exchanges: a common segment is rather a name"},
