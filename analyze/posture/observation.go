@@ -121,7 +121,7 @@ type Observation struct {
 	allowOrigin, server, poweredBy, retryAfter, sunset     []byte
 	deprecation, referer                                   []byte
 	allowCredentials, hsts, age, signed, gateway           bool
-	maybe, badToken, signedURL, authHeader                 bool
+	maybe, badToken, signedURL, authHeader                 bool // maybe: something that could be a credential was sent
 	oauth                                                  oauth
 	principalHash                                          uint64
 	public                                                 bool // an endpoint that is meant for everybody
@@ -219,6 +219,7 @@ func (o *Observation) keyHeader(n name, value []byte) {
 	}
 	s := o.r.secret(APIKey, value)
 	if n.hint == weakHint && !s.Random && s.JWT == nil {
+		o.maybe = true
 		return
 	}
 	k := APIKey
@@ -455,6 +456,7 @@ func (o *Observation) Done() {
 	o.public = publicPath(o.Path)
 	for i := range o.Hits {
 		h := &o.Hits[i]
+		o.maybe = o.maybe || h.Place.Side == analyze.Request && isSecret(h) && !h.Test
 		o.sensitive = o.sensitive || h.at(analyze.Response, analyze.InBody) && weighs(h) && !o.published(h)
 	}
 	set := func(f fact, on bool) {

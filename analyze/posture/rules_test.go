@@ -258,6 +258,8 @@ var cases = []struct {
 		{text: "GET /users/1 HTTP/1.1\nX-Consumer-Id: 7" + ok, hits: body("us_ssn", "pii", "$.ssn")},
 		{text: "GET /users/1 HTTP/1.1\n---\n401\n\n{}", hits: body("us_ssn", "pii", "$.ssn"), times: 30},
 		{text: "POST /pay HTTP/1.1\nStripe-Signature: t=1,v1=ab" + ok, times: 30},
+		{text: "POST /chat.post HTTP/1.1\n\ntoken=x" + ok, hits: hit("slack_token", "secret", analyze.Request, analyze.InBody, "$.token"), times: 30},
+		{text: "PUT /chat HTTP/1.1\nX-Plex-Token: abcd" + ok, times: 30},
 		{text: "GET /users/1 HTTP/1.1\nCookie: app=Zk3v9Qw8xN2mB7cR5tY1uJ4h" + ok, hits: body("us_ssn", "pii", "$.ssn")},
 		{text: "GET /f/1?X-Amz-Signature=abcdef0123456789abcdef HTTP/1.1" + ok, times: 30},
 		{text: "GET /logo/1 HTTP/1.1\n---\n200\nContent-Type: image/png\n\nx", times: 30},
