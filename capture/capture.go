@@ -117,7 +117,8 @@ type Parser interface {
 	// After ErrHandover both directions get End and nothing else, and the engine
 	// asks for Leftover(Dir) []byte (bytes, owned, that were used but are of the
 	// next protocol) and Successor() ProtocolName (what both ends agreed on; ""
-	// if that may be anything) where the parser has these methods. Bytes that are
+	// if that may be anything) where the parser has these methods, and hands what
+	// Upgraded() *Upgrade returns to the next parser if that is an [Heir]. Bytes that are
 	// unread when a gap or the end comes are not offered again.
 	Data(d Dir, b []byte, at Stamp) (int, error)
 	// Gap says that n bytes of a direction were never seen (n < 0: unknown many).
@@ -126,6 +127,18 @@ type Parser interface {
 	// the capture). After End of both the parser holds nothing.
 	End(d Dir, cut bool, at Stamp)
 }
+
+// Upgrade is the request with which a connection changed its protocol (RFC 9110
+// §7.8), and what the answer says about that. All of it is owned.
+type Upgrade struct {
+	Method, Target, Authority, Scheme string
+	Start, End                        Stamp  // of the request
+	Extensions                        string // Sec-WebSocket-Extensions of the answer
+}
+
+// Heir is a [Parser] that wants to know how its connection came to speak its
+// protocol. Inherit is called before anything else.
+type Heir interface{ Inherit(u *Upgrade) }
 
 type parserError string
 

@@ -111,9 +111,11 @@ func (h *handler) Exchange(x *capture.Exchange) {
 	if q.Seen {
 		h.time("ts", q.End.Time)
 		h.frame("req_frame", q.End.Frame)
-		h.str("method", h.show(x.Method))
+		h.text("method", x.Method)
 		h.text("host", host(x))
-		h.str("uri", h.target(x.Target))
+		if x.Stream == 0 || len(x.Target) > 0 { // that of a stream may be unknown
+			h.str("uri", h.target(x.Target))
+		}
 		h.text("scheme", x.Scheme)
 		h.text("user_agent", q.Get("user-agent"))
 		h.text("upgrade", q.Get("upgrade"))
@@ -139,6 +141,14 @@ func (h *handler) Exchange(x *capture.Exchange) {
 		}
 		h.line = append(h.line, ']')
 	}
+	h.flag("pushed", x.Pushed)
+	if g := x.GRPC; g != nil {
+		h.grpc("req", g, capture.ToServer)
+		h.grpc("resp", g, capture.ToClient)
+		if g.Status >= 0 {
+			h.num("grpc_status", int64(g.Status))
+		}
+	}
 	h.list("flaws", (q.Flaws | p.Flaws).Names())
 	h.write()
 	h.next.Exchange(x)
@@ -163,6 +173,15 @@ func (h *handler) message(side string, m *capture.Message) {
 	h.flag(side+"_chunked", m.Chunked)
 	h.text(side+"_encoding", m.Get("content-encoding"))
 	h.flag(side+"_truncated", m.Truncated)
+}
+
+// grpc writes what one side of a gRPC call sent.
+func (h *handler) grpc(side string, g *capture.GRPC, d capture.Dir) {
+	h.num(side+"_grpc_messages", int64(g.Messages[d]))
+	h.num(side+"_grpc_bytes", g.Bytes[d])
+	if g.Compressed[d] > 0 {
+		h.num(side+"_grpc_compressed", int64(g.Compressed[d]))
+	}
 }
 
 // Handshake writes a TLS handshake.

@@ -234,6 +234,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	switch {
 	case !x.Request.Seen:
 		w.state.counts[responsesOnly]++
+	case len(x.Method) == 0 || len(x.Target) == 0: // HTTP/2 joined midway: what is not known is no endpoint
 	case endpoint.Noise(x.Method, path):
 	default:
 		made := answered(x) && w.state.records < w.in.opts.Endpoints && !o.Frozen

@@ -27,7 +27,8 @@ type conn struct {
 	sides [2]side // by the place of the sender in the key
 
 	protocol  *capture.Protocol // last one spoken
-	agreed    *capture.Protocol // the one that comes next, whatever its bytes
+	agreed    *capture.Protocol // the one that comes next, whatever its bytes …
+	upgrade   *capture.Upgrade  // … and how that came to be
 	parser    capture.Parser    // nil: not known yet
 	handovers uint8
 	foreign   bool // bytes came since the last handover that nobody read

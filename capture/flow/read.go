@@ -131,6 +131,11 @@ type successor interface {
 	Successor() capture.ProtocolName
 }
 
+// testator is a parser that knows how the change came to be.
+type testator interface {
+	Upgraded() *capture.Upgrade
+}
+
 // handover ends the parser and looks at what follows in both directions, first
 // where it was found.
 func (c *conn) handover(found *side, at capture.Stamp) {
@@ -151,6 +156,7 @@ func (c *conn) handover(found *side, at capture.Stamp) {
 		}
 	}
 	c.handovers++
+	c.e.counts[capture.ConnectionsUpgraded]++
 	for i := range c.sides {
 		s := &c.sides[i]
 		s.candidate, s.searched, s.unknown, s.failed = 0, 0, false, false
@@ -159,6 +165,10 @@ func (c *conn) handover(found *side, at capture.Stamp) {
 	}
 	if n, ok := p.(successor); ok {
 		c.agree(n.Successor())
+	}
+	c.upgrade = nil
+	if t, ok := p.(testator); ok {
+		c.upgrade = t.Upgraded()
 	}
 	other := c.side(found.half.Dir.Other())
 	for _, s := range [...]*side{found, other} {
@@ -294,6 +304,10 @@ func (c *conn) begin(p *capture.Protocol, found *side, b []byte, at capture.Stam
 	c.protocol, c.agreed, c.foreign, c.unsure = p, nil, false, false
 	parser := p.New(&c.Conn, c.e.handler, &c.e.counts)
 	c.parser = parser
+	if heir, ok := parser.(capture.Heir); ok && c.upgrade != nil {
+		heir.Inherit(c.upgrade)
+	}
+	c.upgrade = nil
 	for i := range c.sides {
 		c.sides[i].opaque = false
 	}

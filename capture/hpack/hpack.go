@@ -94,6 +94,12 @@ func (d *Decoder) Forget() {
 	d.max, d.maxSeen, d.partial = max(firstSize, uint64(d.o.Table)), false, true
 }
 
+// Free is Forget, and gives back the memory of the table.
+func (d *Decoder) Free() {
+	d.Forget()
+	d.ring, d.text = nil, nil
+}
+
 // clear removes the entries, and their bytes from memory.
 func (d *Decoder) clear() {
 	clear(d.text)
@@ -146,6 +152,10 @@ func (b *Block) FieldIn(text []byte, i int) (name, value capture.Text) { return 
 // Reset empties b, and its memory of what it held.
 func (b *Block) Reset() {
 	for _, p := range [...]*[]byte{&b.text, &b.name, &b.value} {
+		if cap(*p) > 4<<10 {
+			*p = nil // rare: not worth keeping
+			continue
+		}
 		clear((*p)[:cap(*p)])
 		*p = (*p)[:0]
 	}

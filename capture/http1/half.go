@@ -456,6 +456,7 @@ func (p *parser) frame(h *half, at capture.Stamp) {
 	if h.d == capture.ToClient {
 		status := t.x.Status
 		if status == 101 || t.connect && status/100 == 2 {
+			p.agree(t)
 			p.complete(h, at)
 			p.handover()
 			return

@@ -15,14 +15,16 @@ type parser struct {
 	n       *capture.Counts
 	half    [2]half
 
-	queue    []*transaction  // in the order of the connection
-	first    [4]*transaction // the queue's first array: most never need another
-	next     int             // index of the first in queue without an answer
-	awaiting *transaction    // a response that overtook its request in the capture
-	owed     int             // answers to come for requests that were given up
-	interim  []int           // 1xx statuses before a response without request
-	over     bool            // the connection speaks something else now
-	left     []byte          // what the client had said by then in the new protocol
+	queue     []*transaction       // in the order of the connection
+	first     [4]*transaction      // the queue's first array: most never need another
+	next      int                  // index of the first in queue without an answer
+	awaiting  *transaction         // a response that overtook its request in the capture
+	owed      int                  // answers to come for requests that were given up
+	interim   []int                // 1xx statuses before a response without request
+	over      bool                 // the connection speaks something else now
+	left      []byte               // what the client had said by then in the new protocol
+	successor capture.ProtocolName // that was agreed on; "" if it may be any
+	upgrade   *capture.Upgrade     // the request for it
 }
 
 // Data takes the next bytes of one direction. It uses all of them unless the
@@ -48,6 +50,41 @@ func (p *parser) Leftover(d capture.Dir) []byte {
 	left := p.left
 	p.left = nil
 	return left
+}
+
+// Successor is the protocol that follows, as agreed by both ends; "" where that is
+// none of HTTP's business, as in a tunnel. It makes sense after ErrHandover.
+func (p *parser) Successor() capture.ProtocolName { return p.successor }
+
+// Upgraded is the request that asked for the new protocol, nil for a tunnel. It
+// makes sense after ErrHandover.
+func (p *parser) Upgraded() *capture.Upgrade { return p.upgrade }
+
+// agree notes what the answer to a request for another protocol says.
+func (p *parser) agree(t *transaction) {
+	if t.connect {
+		return
+	}
+	x := &t.x
+	named := x.Response.Get("upgrade")
+	if len(named) == 0 {
+		named = x.Request.Get("upgrade")
+	}
+	switch {
+	case len(named) == 0:
+	case listed(named, "websocket"):
+		p.successor = capture.WebSocketProtocol
+	case listed(named, "h2c"):
+		p.successor = capture.HTTP2Protocol
+	case listed(named, "tls/1.0"), listed(named, "tls/1.2"): // RFC 2817
+		p.successor = capture.TLSProtocol
+	default:
+		p.successor = capture.OpaqueProtocol
+	}
+	p.upgrade = &capture.Upgrade{
+		Method: string(x.Method), Target: string(x.Target), Authority: string(x.Authority), Scheme: string(x.Scheme),
+		Start: x.Request.Start, End: x.Request.End, Extensions: string(x.Response.Get("sec-websocket-extensions")),
+	}
 }
 
 // Gap notes lost bytes: inside a body they are counted over, elsewhere the
@@ -90,6 +127,7 @@ func (p *parser) Gap(d capture.Dir, n int64, at capture.Stamp) {
 		}
 	case atSkip:
 		p.drop(h)
+		h.midline = false // a message may begin behind the hole
 		h.state = atStart
 		p.responseLost(d, n)
 	case atHold:

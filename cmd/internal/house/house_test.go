@@ -26,11 +26,13 @@ var edges = map[string][]string{
 	"capture/flow":        {"capture", "capture/packet", "capture/stream"},
 	"capture/hpack":       {"capture"},
 	"capture/http1":       {"capture", "capture/coding"},
+	"capture/http2":       {"capture", "capture/coding", "capture/hpack", "capture/transaction"},
 	"capture/ndjson":      {"capture"},
 	"capture/packet":      {"capture"},
 	"capture/pcap":        {"capture"},
 	"capture/stream":      {"capture"},
 	"capture/tls":         {"capture"},
+	"capture/transaction": {"capture", "capture/coding"},
 
 	"analyze":           {"std"},
 	"analyze/body":      {},
