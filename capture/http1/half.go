@@ -36,13 +36,14 @@ type half struct {
 	trailing bool // atRest in a trailer
 	messages int
 
-	t     *transaction  // of the message being read, from its head on
-	f     fields        // of that message
-	start capture.Stamp // of its first byte
-	buf   *buffer       // what is collected because it came in pieces
-	seen  int           // bytes of buf that need no second look
-	rest  int64         // bytes to come of the body or chunk
-	line  byte          // atRest: where in a line, see rest
+	t       *transaction  // of the message being read, from its head on
+	f       fields        // of that message
+	start   capture.Stamp // of its first byte
+	buf     *buffer       // what is collected because it came in pieces
+	seen    int           // bytes of buf that need no second look
+	midline bool          // atSkip: what is collected does not begin where its line does
+	rest    int64         // bytes to come of the body or chunk
+	line    byte          // atRest: where in a line, see rest
 
 	// Of a chunk's first line.
 	size   uint64
@@ -173,8 +174,9 @@ func (p *parser) startLine(h *half, b []byte, at capture.Stamp) []byte {
 		p.drop(h)
 		h.lossy = true
 		h.state = atSkip
+		h.midline = i < 0
 		p.responseLost(h.d, int64(len(b)))
-		return b
+		return b[len(piece):] // never look at the same line again
 	}
 	if i < 0 {
 		if !plausible(h.d, h.buf.b) {
@@ -213,7 +215,7 @@ func (p *parser) noStart(h *half, b []byte, n int, at capture.Stamp) []byte {
 		return b // skip looks at the same line again, for a start line inside it
 	}
 	if line := h.buf.b; line[len(line)-1] == '\n' {
-		p.found(h, resync(h.d, line), at)
+		p.found(h, resync(h.d, line, false), at)
 	}
 	return b
 }
@@ -236,7 +238,9 @@ func (p *parser) skip(h *half, b []byte, at capture.Stamp) []byte {
 		return nil
 	}
 	if h.buf == nil {
-		if n := resync(h.d, b[:i+1]); n >= 0 && p.credible(h) {
+		n := resync(h.d, b[:i+1], h.midline)
+		h.midline = false
+		if n >= 0 && p.credible(h) {
 			p.found(h, n, at)
 			return b[n:]
 		}
@@ -244,8 +248,9 @@ func (p *parser) skip(h *half, b []byte, at capture.Stamp) []byte {
 	}
 	p.tail(h, b[:i+1])
 	if h.buf != nil {
-		p.found(h, resync(h.d, h.buf.b), at)
+		p.found(h, resync(h.d, h.buf.b, h.midline), at)
 	}
+	h.midline = false
 	return b[i+1:]
 }
 
@@ -253,14 +258,18 @@ func (p *parser) skip(h *half, b []byte, at capture.Stamp) []byte {
 func (p *parser) tail(h *half, b []byte) {
 	if len(b) > window {
 		b = b[len(b)-window:]
+		p.drop(h)
+		h.midline = true
 	}
 	if h.buf != nil && len(h.buf.b)+len(b) > 2*window {
 		n := copy(h.buf.b, h.buf.b[len(h.buf.b)-window:])
 		clear(h.buf.b[n:])
 		h.buf.b = h.buf.b[:n]
+		h.midline = true
 	}
 	if !p.buffers.add(&h.buf, b) {
 		p.drop(h)
+		h.midline = true
 	}
 }
 

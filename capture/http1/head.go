@@ -49,6 +49,8 @@ type fields struct {
 // At most limit fields are appended to to; the others count for the framing only.
 func (f *fields) headers(to []capture.Header, block []byte, limit int) []capture.Header {
 	f.flaws |= oddBytes(block)
+	// Every CR should end a line.
+	crs, ends := bytes.Count(block, []byte{'\r'}), 0
 	for i := 0; i < len(block); {
 		line := block[i:]
 		if n := bytes.IndexByte(line, '\n'); n >= 0 {
@@ -57,11 +59,14 @@ func (f *fields) headers(to []capture.Header, block []byte, limit int) []capture
 		i += len(line)
 		text, flaw := trimEOL(line)
 		f.flaws |= flaw
+		ends += max(0, len(line)-len(text)-1)
 		if len(text) == 0 {
 			break
 		}
 		for i < len(block) && (block[i] == ' ' || block[i] == '\t') {
-			text, i = f.fold(block, text, i)
+			var cr int
+			text, i, cr = f.fold(block, text, i)
+			ends += cr
 		}
 		name, value, ok := f.split(text)
 		if !ok {
@@ -75,12 +80,16 @@ func (f *fields) headers(to []capture.Header, block []byte, limit int) []capture
 		}
 		to = append(to, capture.Header{Name: name, Value: value})
 	}
+	if crs != ends {
+		f.flaws |= capture.FlawBareCR
+	}
 	return to
 }
 
 // fold joins the continuation line at block[i:] to text (RFC 9112 §5.2), moving
-// it down, and returns the longer text and where the next line begins.
-func (f *fields) fold(block, text []byte, i int) ([]byte, int) {
+// it down, and returns the longer text, where the next line begins, and how many
+// CRs ended the line.
+func (f *fields) fold(block, text []byte, i int) ([]byte, int, int) {
 	line := block[i:]
 	if n := bytes.IndexByte(line, '\n'); n >= 0 {
 		line = line[:n+1]
@@ -88,14 +97,15 @@ func (f *fields) fold(block, text []byte, i int) ([]byte, int) {
 	i += len(line)
 	more, flaw := trimEOL(line)
 	f.flaws |= flaw | capture.FlawFold
+	cr := max(0, len(line)-len(more)-1)
 	more = bytes.TrimLeft(more, " \t")
 	// text[:cap] reaches to the end of block: the line's own bytes make the room.
 	text = bytes.TrimRight(text, " \t")
 	if len(more) == 0 {
-		return text, i
+		return text, i, cr
 	}
 	text = append(text, ' ')
-	return append(text, more...), i
+	return append(text, more...), i, cr
 }
 
 // split takes a header line apart (RFC 9112 §5).
@@ -264,10 +274,6 @@ func (f *fields) conclude() {
 func oddBytes(block []byte) (flaws capture.Flaw) {
 	if bytes.IndexByte(block, 0) >= 0 {
 		flaws |= capture.FlawNUL
-	}
-	// Every CR should stand before an LF. Counting is vectorised, looking is not.
-	if cr := bytes.Count(block, []byte{'\r'}); cr > 0 && cr != bytes.Count(block, []byte("\r\n")) {
-		flaws |= capture.FlawBareCR
 	}
 	if controls(block) {
 		flaws |= capture.FlawHeader

@@ -83,7 +83,7 @@ func TestStories(t *testing.T) {
 }
 
 // turn turns the text of a part into bytes: lines are joined, escapes as in Go.
-func turn(t *testing.T, text string) string {
+func turn(t testing.TB, text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")

@@ -260,12 +260,13 @@ func prefixes(b []byte, s string) bool {
 // resync looks for a start line at the end of a line whose beginning is
 // something else: the end of a body of which we lost count. It returns the
 // offset, or -1. It is stricter than the readers above: a start line must be of
-// HTTP/1.0 or 1.1 and complete.
-func resync(d capture.Dir, line []byte) int {
+// HTTP/1.0 or 1.1 and complete. midline says that line begins inside a line, so
+// that nothing begins at its first byte.
+func resync(d capture.Dir, line []byte, midline bool) int {
 	text, _ := trimEOL(line)
 	if d == capture.ToClient {
 		i := bytes.LastIndex(text, []byte("HTTP/1."))
-		if i < 0 || len(text) < i+12 || !opens(text, i) {
+		if i < 0 || len(text) < i+12 || !opens(text, i, midline) {
 			return -1
 		}
 		if s, ok := statusLine(line[i:]); !ok || s.flaws&^capture.FlawBareLF != 0 || s.status > 599 {
@@ -294,7 +295,7 @@ func resync(d capture.Dir, line []byte) int {
 	best := -1
 	for _, m := range methods {
 		i := space - len(m)
-		if i >= 0 && string(text[i:space]) == m && opens(text, i) && (best < 0 || i < best) {
+		if i >= 0 && string(text[i:space]) == m && opens(text, i, midline) && (best < 0 || i < best) {
 			best = i
 		}
 	}
@@ -309,9 +310,9 @@ func resync(d capture.Dir, line []byte) int {
 
 // opens says that a message may begin at offset i of text: prose that quotes a
 // start line has a space, a quote or a bracket before it.
-func opens(text []byte, i int) bool {
+func opens(text []byte, i int, midline bool) bool {
 	if i == 0 {
-		return true
+		return !midline
 	}
 	switch c := text[i-1]; c {
 	case ' ', '\t', '"', '\'', '`', '(', ':', '=', '/':
@@ -361,7 +362,7 @@ func sniff(d capture.Dir, b []byte, midstream bool) capture.Verdict {
 				return capture.No
 			}
 		}
-		if resync(d, line) >= 0 {
+		if resync(d, line, false) >= 0 {
 			return capture.Yes
 		}
 		first = false
