@@ -160,11 +160,17 @@ type Certificate struct {
 
 // WebSocket is a WebSocket stream (RFC 6455) when it is over.
 type WebSocket struct {
-	Conn     *Conn
-	Start    Stamp
-	End      Stamp
-	Frames   [2][16]uint64 // by Dir and opcode
-	Messages [2]uint64
-	Bytes    [2]int64 // payload
-	Deflate  bool     // permessage-deflate was agreed
+	Conn      *Conn
+	Start     Stamp
+	End       Stamp
+	Authority Text          // of the handshake, where it was seen …
+	Target    Text          // … and its target
+	Frames    [2][16]uint64 // by Dir and opcode
+	Messages  [2]uint64
+	Bytes     [2]int64 // payload
+	Deflate   bool     // permessage-deflate was agreed
+	// Mismasked are those of Frames that are masked though a server sent them, or
+	// not though a client did; MismaskedBytes is their payload.
+	Mismasked      [2][16]uint64
+	MismaskedBytes [2]int64
 }

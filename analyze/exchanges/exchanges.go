@@ -223,26 +223,43 @@ func (h *handler) Handshake(s *capture.Handshake) {
 	h.next.Handshake(s)
 }
 
-// WebSocket writes a WebSocket stream: frames by opcode and payload bytes,
-// "masked" being client to server.
+// WebSocket writes a WebSocket stream: frames by opcode and payload bytes, each
+// by whether the frame is masked: those of a client should be, of a server not.
 func (h *handler) WebSocket(s *capture.WebSocket) {
 	h.begin("websocket", s.Conn)
-	h.key("frames")
-	h.line = append(h.line, '{')
+	h.time("ts", s.Start.Time)
+	h.text("host", s.Authority)
+	if len(s.Target) > 0 {
+		h.str("uri", h.target(s.Target))
+	}
+	var frames [2][16]uint64 // unmasked, masked
+	var size [2]int64
 	for i, d := range [...]capture.Dir{capture.ToClient, capture.ToServer} {
-		h.line = append(h.line, [...]string{`"unmasked":{`, `,"masked":{`}[i]...)
-		comma := false
 		for opcode, n := range s.Frames[d] {
+			odd := s.Mismasked[d][opcode]
+			frames[i][opcode] += n - odd
+			frames[1-i][opcode] += odd
+		}
+		size[i] += s.Bytes[d] - s.MismaskedBytes[d]
+		size[1-i] += s.MismaskedBytes[d]
+	}
+	h.key("frames")
+	for i, name := range [...]string{`{"unmasked":{`, `,"masked":{`} {
+		h.line = append(h.line, name...)
+		comma := ""
+		for opcode, n := range frames[i] {
 			if n > 0 {
-				h.line = fmt.Appendf(h.line, "%s\"%d\":%d", map[bool]string{true: ","}[comma], opcode, n)
-				comma = true
+				h.line = fmt.Appendf(h.line, "%s\"%d\":%d", comma, opcode, n)
+				comma = ","
 			}
 		}
 		h.line = append(h.line, '}')
 	}
 	h.line = append(h.line, '}')
 	h.key("bytes")
-	h.line = fmt.Appendf(h.line, `{"unmasked":%d,"masked":%d}`, s.Bytes[capture.ToClient], s.Bytes[capture.ToServer])
+	h.line = fmt.Appendf(h.line, `{"unmasked":%d,"masked":%d}`, size[0], size[1])
+	h.num("req_messages", int64(s.Messages[capture.ToServer]))
+	h.num("resp_messages", int64(s.Messages[capture.ToClient]))
 	h.flag("deflate", s.Deflate)
 	h.write()
 	h.next.WebSocket(s)

@@ -21,13 +21,15 @@ import (
 	"plainsight/capture"
 	"plainsight/capture/flow"
 	"plainsight/capture/http1"
+	"plainsight/capture/http2"
 	"plainsight/capture/ndjson"
 	"plainsight/capture/pcap"
 	"plainsight/capture/tls"
+	"plainsight/capture/websocket"
 )
 
 // protocols is the table of what connections are tried for, in order.
-var protocols = []capture.Protocol{http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{})}
+var protocols = []capture.Protocol{http2.Protocol(http2.Options{}), http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{}), websocket.Protocol()}
 
 // inputs are the files of one run, in the order given: capture files, which are
 // read as one capture, and logs of exchanges.

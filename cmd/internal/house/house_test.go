@@ -33,6 +33,7 @@ var edges = map[string][]string{
 	"capture/stream":      {"capture"},
 	"capture/tls":         {"capture"},
 	"capture/transaction": {"capture", "capture/coding"},
+	"capture/websocket":   {"capture"},
 
 	"analyze":           {"std"},
 	"analyze/body":      {},
