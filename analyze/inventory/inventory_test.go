@@ -380,6 +380,38 @@ func TestLimitsHoldAndAreTold(t *testing.T) {
 	}
 }
 
+func TestServicesBeyondTheLimitAreOneOnAnyNumberOfShards(t *testing.T) {
+	var list []*capture.Exchange
+	for i := range uint64(900) {
+		list = append(list, talk(i, "10.0.0.1", "10.0.0.2:80", fmt.Sprintf("GET /a HTTP/1.1\nHost: %s.example.org\nAuthorization: Bearer %s\n---\n200\n\nx", letters(i%90), token)))
+	}
+	var want string
+	for _, shards := range []int{1, 2, 8} {
+		in := New(Options{Key: analyze.Key{1}, Services: 10})
+		for _, x := range list {
+			in.Worker(int(x.Conn.ID % uint64(shards))).Exchange(x)
+		}
+		s := in.Snapshot(nil, nil)
+		var text strings.Builder
+		var requests uint64
+		for _, v := range s.Services {
+			requests += v.Requests
+			fmt.Fprintln(&text, v.Name, v.Requests, v.Endpoints)
+		}
+		for _, f := range s.Findings {
+			fmt.Fprintln(&text, f.Rule, f.Service, f.Count)
+		}
+		if len(s.Services) != 11 || requests != 900 {
+			t.Errorf("%d shards: %d services, %d requests", shards, len(s.Services), requests)
+		}
+		if want == "" {
+			want = text.String()
+		} else if got := text.String(); got != want {
+			t.Errorf("%d shards:\n%s\nwant\n%s", shards, got, want)
+		}
+	}
+}
+
 func letters(i uint64) string {
 	b := []byte("aaaa")
 	for k := range b {

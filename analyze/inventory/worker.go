@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"net/netip"
 	"strings"
+	"time"
 
 	"plainsight/analyze"
 	"plainsight/analyze/body"
@@ -194,7 +195,15 @@ func wireOf(x *capture.Exchange) analyze.Wire {
 }
 
 func moment(s capture.Stamp, c *capture.Conn) tally.Moment {
-	return tally.Moment{Nano: s.Time.UnixNano(), Frame: s.Frame, Conn: c.ID}
+	return tally.Moment{Nano: nano(s.Time), Frame: s.Frame, Conn: c.ID}
+}
+
+// nano is a time as the summaries keep it, 0 where it is not known.
+func nano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 // Exchange implements capture.Handler.
@@ -690,9 +699,9 @@ func (w *worker) Handshake(h *capture.Handshake) {
 	k := w.conn(h.Conn)
 	sni := hostName([]byte(h.SNI))
 	svc := w.service([]byte(h.SNI), k)
-	nano := h.At.Time.UnixNano()
-	w.state.span.Add(nano)
-	svc.span.Add(nano)
+	at := nano(h.At.Time)
+	w.state.span.Add(at)
+	svc.span.Add(at)
 	svc.encrypted = true
 	if k.at.IsValid() {
 		svc.addresses.At(k.at, func() *struct{} { return nil })
@@ -708,7 +717,7 @@ func (w *worker) Handshake(h *capture.Handshake) {
 	}
 	if s, ok := w.state.sessions.At(key, newSession); ok {
 		s.connections++
-		s.span.Add(nano)
+		s.span.Add(at)
 		if h.JA3 != "" {
 			s.ja3.At(h.JA3, func() *struct{} { return nil })
 		}
@@ -721,7 +730,7 @@ func (w *worker) Handshake(h *capture.Handshake) {
 	w.reader.Handshake(&ph, &svc.state)
 	k.tls = w.cell(edgeKey{client: k.end, server: k.at, service: svc.name, wire: analyze.TLS, version: h.Version, cipher: h.Cipher})
 	k.tls.connections++
-	k.tls.span.Add(nano)
+	k.tls.span.Add(at)
 }
 
 // WebSocket implements capture.Handler.
@@ -743,6 +752,6 @@ func (w *worker) Connection(s *capture.Summary) {
 	}
 	if e != nil {
 		e.bytes += s.Bytes[0] + s.Bytes[1]
-		e.span.Add(s.End.Time.UnixNano())
+		e.span.Add(nano(s.End.Time))
 	}
 }

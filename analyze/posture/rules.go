@@ -629,6 +629,9 @@ var Rules = []Rule{
 				if from.IsZero() {
 					from = o.Time
 				}
+				if from.IsZero() {
+					return // a log without times
+				}
 				if t.Service {
 					limit = 90 * 24 * time.Hour
 				}

@@ -322,7 +322,7 @@ func (t *Tally) finding(r *Rule, p analyze.Place, c *Context, v *verdict) analyz
 	}
 	for i, e := range t.evidence.List() {
 		m := t.evidence.Moment(i)
-		f.Evidence = append(f.Evidence, analyze.Evidence{Frame: m.Frame, Time: time.Unix(0, m.Nano).UTC(), Client: endText(e.client), Server: endText(e.server), Status: e.status})
+		f.Evidence = append(f.Evidence, analyze.Evidence{Frame: m.Frame, Time: m.Time(), Client: endText(e.client), Server: endText(e.server), Status: e.status})
 	}
 	f.Key = analyze.FindingKey(f.Rule, f.Service, f.Endpoint, f.Place)
 	f.Summary = summary(r, t, &f, v)

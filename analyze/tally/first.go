@@ -20,6 +20,14 @@ func (m Moment) Compare(o Moment) int {
 	return cmp.Or(cmp.Compare(m.Nano, o.Nano), cmp.Compare(m.Frame, o.Frame), cmp.Compare(m.Conn, o.Conn))
 }
 
+// Time is the moment on the clock, zero where it is not known.
+func (m Moment) Time() time.Time {
+	if m.Nano == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, m.Nano).UTC()
+}
+
 // Kept is how many samples and pieces of evidence are kept (rule 5 of the
 // catalogue).
 const Kept = 3
@@ -127,8 +135,11 @@ type Span struct {
 	some        bool
 }
 
-// Add widens the span to a moment in nanoseconds since 1970.
+// Add widens the span to a moment in nanoseconds since 1970; 0 is no moment.
 func (s *Span) Add(nano int64) {
+	if nano == 0 {
+		return
+	}
 	if !s.some {
 		s.first, s.last, s.some = nano, nano, true
 		return

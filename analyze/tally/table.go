@@ -54,7 +54,7 @@ func (t *Table[K, V]) At(k K, fresh func() V) (V, bool) {
 	t.m[k] = v
 	if len(t.m) >= 2*t.limit {
 		t.Trim()
-		if _, ok := t.m[k]; !ok {
+		if _, ok := t.m[k]; !ok { // it went at once, empty
 			t.Refused++
 			return v, false
 		}
@@ -98,6 +98,8 @@ func (t *Table[K, V]) Merge(o *Table[K, V], fresh func() V, merge func(into, fro
 	for k, from := range o.m {
 		if into, ok := t.At(k, fresh); ok {
 			merge(into, from)
+		} else if t.Gone != nil {
+			t.Gone(k, from)
 		}
 	}
 }
