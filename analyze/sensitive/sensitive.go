@@ -84,6 +84,7 @@ type Scanner struct {
 	hits    []Hit
 	tracker body.Tracker
 	names   map[string]class
+	recent  [128]recent // names of late; the same few come all the time
 	finder  finder
 	nested  nested
 	mac     hash.Hash
@@ -129,9 +130,35 @@ func (s *Scanner) Reset(m Message) {
 // slice is borrowed until Reset, its elements may be kept.
 func (s *Scanner) Hits() []Hit { return s.hits }
 
+// recent is a slot of a cache in front of the map of names: a name below a
+// parent, and its class. It lies in place, so that a miss allocates nothing.
+type recent struct {
+	text  [56]byte // parent, 0, name
+	size  uint8    // of text; 0: empty
+	class class
+}
+
 // class is that of a name, completed by the name of its parent where it says
 // little by itself ("number" of "card").
 func (s *Scanner) class(parent, name []byte) class {
+	n := len(parent) + 1 + len(name)
+	if n > len(recent{}.text) || len(name) == 0 {
+		return s.lookup(parent, name)
+	}
+	h := uint32(len(name)*31+len(parent)*7) ^ uint32(name[0]) ^ uint32(name[len(name)/2])<<8 ^ uint32(name[len(name)-1])<<16
+	r := &s.recent[h*0x9e3779b1>>25] // Fibonacci hashing to the seven bits of 128 slots
+	if int(r.size) == n && string(r.text[:len(parent)]) == string(parent) && string(r.text[len(parent)+1:n]) == string(name) && r.text[len(parent)] == 0 {
+		return r.class
+	}
+	r.class = s.lookup(parent, name)
+	r.size = uint8(n)
+	copy(r.text[:], parent)
+	r.text[len(parent)] = 0
+	copy(r.text[len(parent)+1:], name)
+	return r.class
+}
+
+func (s *Scanner) lookup(parent, name []byte) class {
 	c, ok := s.names[string(name)]
 	if !ok {
 		if body.FreeKey(name) {
