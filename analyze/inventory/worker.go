@@ -163,10 +163,13 @@ func (w *worker) name(text []byte, lower bool) []byte {
 	if lower {
 		n = strings.ToLower(n)
 	}
+	owned := []byte(n)
+	if len(text) > analyze.MaxText {
+		return owned // seen once
+	}
 	if len(known) >= maxNames {
 		clear(known)
 	}
-	owned := []byte(n)
 	known[string(text)] = owned
 	return owned
 }

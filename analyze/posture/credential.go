@@ -352,6 +352,9 @@ func (r *Reader) name(class nameClass, text []byte) name {
 	case setCookieName:
 		n = name{analyze.Place{Side: analyze.Response, Where: analyze.InSetCookie, Name: shown}, "cookie:" + shown, cookieHint(lower)}
 	}
+	if len(text) > analyze.MaxText {
+		return n // seen once
+	}
 	if len(r.names) >= r.opts.Names {
 		clear(r.names)
 	}

@@ -195,7 +195,7 @@ func (o *Observation) RequestHeader(name, value []byte) {
 	case "x-forwarded-client-cert", "x-ssl-client-cert", "ssl-client-cert", "x-client-cert", "x-ssl-client-s-dn", "x-ssl-client-dn", "x-amzn-mtls-clientcert-subject":
 		if len(value) > 0 {
 			o.gateway = true
-			o.Credentials = append(o.Credentials, Credential{Kind: Mutual, Place: o.r.name(headerName, name).place, Label: "mtls", Secret: o.r.secret(Mutual, value)})
+			o.add(Credential{Kind: Mutual, Place: o.r.name(headerName, name).place, Label: "mtls", Secret: o.r.secret(Mutual, value)})
 		}
 	case "x-hub-signature", "x-hub-signature-256", "stripe-signature", "x-signature", "x-slack-signature", "x-twilio-signature", "x-shopify-hmac-sha256", "webhook-signature", "x-webhook-signature", "svix-signature", "signature", "x-signature-ed25519", "paypal-transmission-sig", "x-amz-sns-message-type", "x-gitlab-event-uuid":
 		o.signed = true
@@ -210,6 +210,18 @@ func (o *Observation) RequestHeader(name, value []byte) {
 		if n.hint > noise && len(value) > 0 {
 			o.keyHeader(n, value)
 		}
+	}
+}
+
+// Bounds of one exchange: what comes beyond is no client's habit.
+const (
+	maxCredentials = 32
+	maxSetCookies  = 32
+)
+
+func (o *Observation) add(c Credential) {
+	if len(o.Credentials) < maxCredentials {
+		o.Credentials = append(o.Credentials, c)
 	}
 }
 
@@ -231,7 +243,7 @@ func (o *Observation) keyHeader(n name, value []byte) {
 	case n.hint == tokenHint:
 		k = Bearer
 	}
-	o.Credentials = append(o.Credentials, Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
+	o.add(Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
 }
 
 // authorization reads RFC 9110 section 11.6.2 credentials.
@@ -271,7 +283,7 @@ func (o *Observation) authorization(header, value []byte) {
 		o.badToken = o.badToken || c.Kind != Other
 		return
 	}
-	o.Credentials = append(o.Credentials, c)
+	o.add(c)
 }
 
 func between(b []byte, from, to string) []byte {
@@ -305,7 +317,7 @@ func (o *Observation) cookies(header []byte) {
 			if s.JWT != nil {
 				k = Token
 			}
-			o.Credentials = append(o.Credentials, Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
+			o.add(Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
 		case s.Random && s.Sample.Length >= 20:
 			o.maybe = true // may be a session under a name that does not tell
 		}
@@ -356,7 +368,7 @@ func (o *Observation) Parameter(key, value []byte) {
 	case n.hint == tokenHint, n.hint == weakHint && string(o.r.lowered(key)) != "key":
 		c.Kind = Bearer
 	}
-	o.Credentials = append(o.Credentials, c)
+	o.add(c)
 }
 
 func loopbackURL(rest []byte) bool {
@@ -434,7 +446,7 @@ func (o *Observation) setCookie(header []byte) {
 			}
 		}
 	}
-	if n.hint == noise {
+	if n.hint == noise || len(o.SetCookies) >= maxSetCookies {
 		return
 	}
 	c.Secret = o.r.secret(Session, value)
@@ -492,7 +504,7 @@ func (o *Observation) pathSession(rest []byte) {
 			v = v[:j]
 		}
 		if len(v) >= 8 {
-			o.Credentials = append(o.Credentials, Credential{Kind: Session, Place: analyze.Place{Side: analyze.Request, Where: analyze.InPath, Name: "jsessionid"}, Label: "cookie:jsessionid", Secret: o.r.secret(Session, v)})
+			o.add(Credential{Kind: Session, Place: analyze.Place{Side: analyze.Request, Where: analyze.InPath, Name: "jsessionid"}, Label: "cookie:jsessionid", Secret: o.r.secret(Session, v)})
 		}
 		return
 	}

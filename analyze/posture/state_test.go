@@ -2,6 +2,7 @@ package posture
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -88,6 +89,18 @@ func TestLoopbackIsNoDisclosure(t *testing.T) {
 	}
 	if f := find(list, "enc.clear-credential"); f == nil || !strings.Contains(f.Summary, "loopback") {
 		t.Errorf("the text says why it is only information: %+v", f)
+	}
+}
+
+func TestCredentialsOfOneExchangeAreBounded(t *testing.T) {
+	var cookies, sets strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&cookies, "sess%d=%s; ", i, token32)
+		fmt.Fprintf(&sets, "\nSet-Cookie: sess%d=%s", i, token32)
+	}
+	o := play(t, NewReader(analyze.Key{1}, Options{}), talk{text: "GET /u HTTP/1.1\nCookie: " + cookies.String() + "\n---\n200" + sets.String()}, 1)
+	if len(o.Credentials) != maxCredentials || len(o.SetCookies) != maxSetCookies {
+		t.Errorf("%d credentials, %d cookies set", len(o.Credentials), len(o.SetCookies))
 	}
 }
 
