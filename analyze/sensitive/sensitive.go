@@ -84,7 +84,7 @@ type Scanner struct {
 	hits    []Hit
 	tracker body.Tracker
 	names   map[string]class
-	recent  [128]recent // names of late; the same few come all the time
+	recent  [64][2]recent // names of late; the same few come all the time
 	finder  finder
 	nested  nested
 	mac     hash.Hash
@@ -146,16 +146,26 @@ func (s *Scanner) class(parent, name []byte) class {
 		return s.lookup(parent, name)
 	}
 	h := uint32(len(name)*31+len(parent)*7) ^ uint32(name[0]) ^ uint32(name[len(name)/2])<<8 ^ uint32(name[len(name)-1])<<16
-	r := &s.recent[h*0x9e3779b1>>25] // Fibonacci hashing to the seven bits of 128 slots
-	if int(r.size) == n && string(r.text[:len(parent)]) == string(parent) && string(r.text[len(parent)+1:n]) == string(name) && r.text[len(parent)] == 0 {
-		return r.class
+	set := &s.recent[h*0x9e3779b1>>26] // Fibonacci hashing to six bits
+	for i := range set {
+		if set[i].is(parent, name) {
+			return set[i].class
+		}
 	}
+	set[1] = set[0]
+	r := &set[0]
 	r.class = s.lookup(parent, name)
 	r.size = uint8(n)
 	copy(r.text[:], parent)
 	r.text[len(parent)] = 0
 	copy(r.text[len(parent)+1:], name)
 	return r.class
+}
+
+func (r *recent) is(parent, name []byte) bool {
+	p := len(parent)
+	return int(r.size) == p+1+len(name) && r.text[p] == 0 &&
+		string(r.text[:p]) == string(parent) && string(r.text[p+1:r.size]) == string(name)
 }
 
 func (s *Scanner) lookup(parent, name []byte) class {
