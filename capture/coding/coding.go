@@ -59,6 +59,7 @@ type List struct {
 	codings [maxStack]Coding
 	n       uint8
 	over    bool // more of them than maxStack
+	odd     bool // a name was guessed
 }
 
 // Add appends the codings of one Content-Encoding value, which may be a list.
@@ -70,7 +71,9 @@ func (l *List) Add(value capture.Text) {
 		} else {
 			value = nil
 		}
-		l.push(lookup(bytes.Trim(item, " \t")))
+		c, odd := lookup(bytes.Trim(item, " \t"))
+		l.odd = l.odd || odd
+		l.push(c)
 	}
 }
 
@@ -88,13 +91,22 @@ func (l *List) push(c Coding) {
 // Empty says that there is nothing to undo.
 func (l *List) Empty() bool { return l.n == 0 }
 
-func lookup(name capture.Text) Coding {
+// lookup finds the coding of a name. Some clients look past what stands around
+// it, and servers that hide a body count on that: so does odd.
+func lookup(name capture.Text) (c Coding, odd bool) {
 	for _, row := range names {
 		if capture.EqualFold(name, row.name) {
-			return row.coding
+			return row.coding, false
 		}
 	}
-	return Unknown
+	for _, row := range names {
+		for i := 0; len(row.name) > 2 && i+len(row.name) <= len(name); i++ {
+			if capture.EqualFold(name[i:i+len(row.name)], row.name) {
+				return row.coding, true
+			}
+		}
+	}
+	return Unknown, false
 }
 
 // Options are the bounds of decoding. Zero fields take the defaults.
@@ -139,11 +151,14 @@ func positive(n, otherwise int) int {
 //
 // ok is false where nothing could be undone: then the body stands as it was sent
 // and out is empty. A flaw with ok set means that out is the beginning of the
-// body, or that one layer of a stack was not there.
+// body, that one layer of a stack was not there, or that a name was guessed.
 func (d *Decoder) Decode(dst, body []byte, list *List, cut bool) (out []byte, flaws capture.Flaw, ok bool) {
 	out = dst[:0]
+	if list.odd {
+		flaws |= capture.FlawEncodingUnknown
+	}
 	if list.over {
-		return out, capture.FlawDecodeLimit, false
+		return out, flaws | capture.FlawDecodeLimit, false
 	}
 	var from *[]byte // holds in, where in is not the body itself
 	in := body

@@ -51,7 +51,17 @@ type half struct {
 	part   chunkPart
 	ext    int  // bytes of extensions
 	cr     bool // the last byte was a CR
+	first  bool // it is the body's first
+	opened buffered
 }
+
+// buffered is the beginning of a body that is said to be chunked.
+type buffered struct {
+	b [24]byte
+	n int
+}
+
+func (o *buffered) add(b []byte) { o.n += copy(o.b[o.n:], b) }
 
 type chunkPart uint8
 
@@ -477,8 +487,9 @@ func (p *parser) frame(h *half, at capture.Stamp) {
 		p.complete(h, at)
 	case f.chunked:
 		p.chunkLine(h)
+		h.first, h.opened = true, buffered{}
 	case f.transfer:
-		h.state = atClose
+		h.close()
 	case f.length > 0:
 		h.state = atBody
 		h.rest = f.length
@@ -488,8 +499,16 @@ func (p *parser) frame(h *half, at capture.Stamp) {
 		// Nobody asked for it: it must not swallow the answers to come.
 		p.complete(h, at)
 	default:
-		h.state = atClose
+		h.close()
 	}
+}
+
+// close begins a body that ends with the direction.
+func (h *half) close() {
+	h.state = atClose
+	const odd = capture.FlawTransferEncoding | capture.FlawHeader | capture.FlawBareCR | capture.FlawNUL | capture.FlawFold |
+		capture.FlawStartLine
+	h.t.side[h.d].unframed = h.d == capture.ToClient && h.t.x.Response.Flaws&odd != 0
 }
 
 // body reads a body of known length.
@@ -553,26 +572,38 @@ func (p *parser) complete(h *half, at capture.Stamp) {
 func (p *parser) chunkLine(h *half) {
 	h.state = atChunkSize
 	h.size, h.digits, h.part, h.ext, h.cr = 0, 0, inSize, 0, false
+	h.first = false
 }
 
 // extension is how many bytes of chunk extensions in one line are not odd.
 const extension = 4 << 10
 
-// chunkSize reads the first line of a chunk (RFC 9112 §7.1). It keeps none of it.
+// chunkSize reads the first line of a chunk (RFC 9112 §7.1). It keeps none of it
+// but the beginning of the first, which may turn out to be none.
 func (p *parser) chunkSize(h *half, b []byte, at capture.Stamp) []byte {
 	m := h.t.message(h.d)
+	// Browsers look past much, and servers that hide a body count on that. With a
+	// request it would help who smuggles another.
+	lenient := h.d == capture.ToClient
 	for i, c := range b {
 		if h.cr && c != '\n' {
-			m.Flaws |= capture.FlawBareCR
-			return p.chunkBroken(h, b[i:], at)
+			m.Flaws |= capture.FlawBareCR | capture.FlawChunk
+			if !lenient {
+				return p.chunkBroken(h, b[:i], b[i:], at)
+			}
+			h.cr = false
 		}
 		switch {
+		case c == '\n' && h.digits == 0:
+			// An empty line before the size.
+			m.Flaws |= capture.FlawChunk
+			if h.ext++; h.ext > 4 || !lenient {
+				return p.chunkBroken(h, b[:i], b[i:], at)
+			}
+			h.cr = false
 		case c == '\n':
 			if !h.cr {
 				m.Flaws |= capture.FlawBareLF
-			}
-			if h.digits == 0 {
-				return p.chunkBroken(h, b[i:], at)
 			}
 			if h.part == inSpace || h.part >= inQuote || h.part == inExt && h.ext == 0 || h.ext > extension {
 				m.Flaws |= capture.FlawChunk
@@ -588,25 +619,34 @@ func (p *parser) chunkSize(h *half, b []byte, at capture.Stamp) []byte {
 		case h.part == inExt || h.part >= inQuote:
 			h.ext++
 			h.part = extended(h.part, c)
-		case c == ';':
-			h.part = inExt
-		case c == ' ' || c == '\t':
-			if h.digits == 0 {
-				return p.chunkBroken(h, b[i:], at)
+		case h.digits == 0 && (c <= ' ' || c == 0x7f):
+			m.Flaws |= capture.FlawChunk
+			if h.ext++; h.ext > 4 || !lenient {
+				return p.chunkBroken(h, b[:i], b[i:], at)
 			}
-			h.part = inSpace
+		case c == ';' && h.digits > 0:
+			h.part, h.ext = inExt, 0
+		case c == ' ' || c == '\t':
+			h.part, h.ext = inSpace, 0
 		case h.part == inSpace:
 			m.Flaws |= capture.FlawChunk
-			h.part = inExt
-			h.ext++
+			h.part, h.ext = inExt, 1
 		default:
 			digit := hexDigit(c)
+			if digit < 0 && h.digits > 0 && c < ' ' && lenient {
+				m.Flaws |= capture.FlawChunk
+				h.part, h.ext = inExt, 1
+				break
+			}
 			if digit < 0 || h.size > 1<<58 {
-				return p.chunkBroken(h, b[i:], at)
+				return p.chunkBroken(h, b[:i], b[i:], at)
 			}
 			h.size = h.size<<4 | uint64(digit)
 			h.digits++
 		}
+	}
+	if h.first {
+		h.opened.add(b)
 	}
 	return nil
 }
@@ -626,15 +666,30 @@ func extended(part chunkPart, c byte) chunkPart {
 	return part
 }
 
-// chunkBroken gives up a chunked body: where it ends cannot be known.
-func (p *parser) chunkBroken(h *half, b []byte, at capture.Stamp) []byte {
+// chunkBroken gives up a chunked body: where it ends cannot be known. read is
+// what of the line was read in this segment, rest what was not. A response whose
+// body does not even begin with a chunk is not chunked, whatever it says.
+func (p *parser) chunkBroken(h *half, read, rest []byte, at capture.Stamp) []byte {
+	m := h.t.message(h.d)
+	if h.first && h.d == capture.ToClient && h.opened.n+len(read) < len(h.opened.b) && h.size <= 1<<58 {
+		m.Flaws |= capture.FlawChunk
+		h.opened.add(read)
+		start := h.opened.b[:h.opened.n]
+		h.state, h.rest = atClose, h.f.length
+		if h.rest > int64(len(start)) {
+			h.rest -= int64(len(start))
+			h.state = atBody
+		}
+		p.keep(h.t, h.d, start)
+		return rest
+	}
 	h.mark(capture.FlawChunk)
 	p.complete(h, at)
 	if h.state == atStart {
 		h.state = atSkip
 		h.broken = true
 	}
-	return b
+	return rest
 }
 
 func (p *parser) chunkEnd(h *half, b []byte, at capture.Stamp) []byte {
@@ -649,7 +704,7 @@ func (p *parser) chunkEnd(h *half, b []byte, at capture.Stamp) []byte {
 		h.cr = true
 		return b[1:]
 	}
-	return p.chunkBroken(h, b, at)
+	return p.chunkBroken(h, nil, b, at)
 }
 
 // trailer reads the trailer section up to its empty line.

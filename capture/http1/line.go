@@ -177,7 +177,7 @@ func statusLine(line []byte) (s start, ok bool) {
 	line, s.flaws = trimEOL(line)
 	i := 4
 	switch {
-	case bytes.HasPrefix(line, []byte("HTTP/")):
+	case len(line) >= 5 && capture.EqualFold(line[:5], "http/"):
 		i = 5
 		for i < len(line) && ('0' <= line[i] && line[i] <= '9' || line[i] == '.') {
 			i++
@@ -238,7 +238,7 @@ func statusLine(line []byte) (s start, ok bool) {
 // bytes which can never be a start line are not collected.
 func plausible(d capture.Dir, b []byte) bool {
 	if d == capture.ToClient {
-		return prefixes(b, "HTTP/") || prefixes(b, "ICY ")
+		return capture.EqualFold(b[:min(len(b), 5)], "http/"[:min(len(b), 5)]) || prefixes(b, "ICY ")
 	}
 	for i, c := range b {
 		if c == ' ' {

@@ -1,6 +1,8 @@
 package http1
 
 import (
+	"bytes"
+
 	"plainsight/capture"
 	"plainsight/capture/coding"
 )
@@ -23,6 +25,7 @@ type side struct {
 	full                bool // no more of the body is kept
 	head, body, trailer *buffer
 	whole               []byte // the body, where the last segment holds all of it; borrowed
+	unframed            bool   // the head is odd and the body ends with the direction
 	codings             coding.List
 }
 
@@ -151,6 +154,9 @@ func (p *parser) emit(t *transaction) {
 	p.release(t)
 }
 
+// gzipped is how each member of a gzip stream begins (RFC 1952 §2.3.1).
+var gzipped = []byte{0x1f, 0x8b, 8}
+
 // decode sets the body of a message, decoded. It returns the memory it used.
 func (p *parser) decode(t *transaction, d capture.Dir) *[]byte {
 	m, s := t.message(d), &t.side[d]
@@ -158,8 +164,20 @@ func (p *parser) decode(t *transaction, d capture.Dir) *[]byte {
 	if s.body != nil {
 		raw = s.body.b
 	}
+	if s.unframed && !s.full {
+		if n, ok := dechunk(raw); ok {
+			// The head hides from us that the body is chunked, but it is.
+			raw = raw[:n]
+			m.BodySize = int64(n)
+			m.Flaws |= capture.FlawTransferEncoding
+		}
+	}
 	m.Body = raw[:len(raw):len(raw)]
 	m.DecodedSize = m.BodySize
+	if s.codings.Empty() && m.Flaws&(capture.FlawHeader|capture.FlawNUL|capture.FlawBareCR) != 0 && bytes.HasPrefix(raw, gzipped) {
+		s.codings.Add(capture.Text("gzip")) // that, too, an odd head hides
+		m.Flaws |= capture.FlawEncodingUnknown
+	}
 	if p.CountOnly && !s.codings.Empty() {
 		m.DecodedSize = 0
 	}
@@ -170,7 +188,7 @@ func (p *parser) decode(t *transaction, d capture.Dir) *[]byte {
 	out, flaws, ok := p.decoder.Decode(*to, raw, &s.codings, m.Truncated)
 	*to = out
 	m.Flaws |= flaws
-	if flaws != 0 {
+	if flaws&^capture.FlawEncodingUnknown != 0 || !ok {
 		m.Truncated = true
 	}
 	if ok {
@@ -178,6 +196,41 @@ func (p *parser) decode(t *transaction, d capture.Dir) *[]byte {
 		m.DecodedSize = int64(len(out))
 	}
 	return to
+}
+
+// dechunk takes the chunked coding off b in place, if b is that from the first
+// byte to the last, and returns how much is left.
+func dechunk(b []byte) (n int, ok bool) {
+	// The first walk only looks, so that b stays as it is where it is something else.
+	for _, move := range []bool{false, true} {
+		n = 0
+		for rest := b; ; {
+			size, digits := 0, 0
+			for digits < len(rest) && digits < 7 && hexDigit(rest[digits]) >= 0 {
+				size = size<<4 | hexDigit(rest[digits])
+				digits++
+			}
+			if digits == 0 || len(rest) < digits+2+size+2 || rest[digits] != '\r' || rest[digits+1] != '\n' {
+				return 0, false
+			}
+			rest = rest[digits+2:]
+			if rest[size] != '\r' || rest[size+1] != '\n' {
+				return 0, false
+			}
+			if move {
+				copy(b[n:], rest[:size])
+			}
+			n += size
+			rest = rest[size+2:]
+			if size == 0 {
+				if len(rest) > 0 {
+					return 0, false
+				}
+				break
+			}
+		}
+	}
+	return n, true
 }
 
 func (s *shared) takeDecoded() *[]byte {
