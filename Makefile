@@ -7,6 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BIN     := build/plainsight
 STORE   := build/store
 SHARED  ?= ../shared
+FUZZTIME ?= 1m
 
 # Tools that are not Go modules come from Debian's packages, where missing.
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -18,7 +19,7 @@ QUESTION := "SELECT kind, category, sum(count) AS seen, uniq(service, method, te
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo build engine deps test race lint conformance bench fmt clean
+.PHONY: help demo build engine deps test race lint conformance fuzz bench fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -56,6 +57,13 @@ lint: ## gofmt, vet and staticcheck find nothing
 
 conformance: ## the scores over ../shared, each with its floor
 	PLAINSIGHT_SHARED=$(abspath $(SHARED)) go test -tags conformance -count=1 -v -timeout 20m ./cmd/internal/conformance
+	PLAINSIGHT_SHARED=$(abspath $(SHARED)) go test -tags conformance -count=1 -timeout 20m \
+	  $$(grep -rl '^//go:build conformance' --include=*_test.go capture analyze storage | xargs -n1 dirname | sort -u | sed 's|^|./|')
+
+fuzz: ## every fuzz target for FUZZTIME (1m)
+	@set -eo pipefail; grep -rno '^func Fuzz[A-Za-z0-9]*' --include='*_test.go' capture analyze storage | \
+	  sed -E 's|/[^/]*_test.go:[0-9]+:func | |' | while read -r dir name; do \
+	    echo "== $$dir $$name"; go test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; done
 
 bench: build ## MB/s, exchanges/s, CPU and memory beside tcpdump and tshark
 	go run ./cmd/internal/bench -plainsight $(BIN)
