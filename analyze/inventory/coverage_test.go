@@ -109,6 +109,24 @@ func TestWhatIsNotVisibleIsSaidWithNumbers(t *testing.T) {
 	}
 }
 
+func TestALostHeadIsNoMissingCredential(t *testing.T) {
+	in := New(Options{Key: analyze.Key{1}})
+	for i := range uint64(40) {
+		x := talk(i, "10.0.0.1", "10.0.0.2:80", "GET /admin/users/7 HTTP/1.1\nHost: a.example.org\n---\n200\nContent-Type: application/json\n\n{\"ssn\":\"219-09-9999\",\"card\":\"4532015112830366\"}")
+		x.Request.Flaws = capture.FlawGap
+		if i%2 == 0 {
+			x.Request = capture.Message{}
+			x.Method, x.Target, x.Authority = nil, nil, nil
+		}
+		in.Worker(0).Exchange(x)
+	}
+	for _, f := range in.Snapshot(nil, nil).Findings {
+		if f.Rule == "auth.none" || f.Rule == "bfla.admin" {
+			t.Errorf("%s: %s", f.Rule, f.Summary)
+		}
+	}
+}
+
 func TestManyClientsBecomeNetworks(t *testing.T) {
 	in := New(Options{})
 	for i := range uint64(500) {

@@ -240,6 +240,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	o.Path = path
 	o.RequestBody, o.ResponseBody = x.Request.Body, x.Response.Body
 	o.Smuggled = smuggled(&x.Request)
+	o.Partial = !x.Request.Seen || x.Request.Flaws&(capture.FlawGap|capture.FlawCut|capture.FlawMidstream|capture.FlawHeadLimit) != 0
 
 	w.rec, w.teach = nil, false
 	o.Frozen = w.state.weight >= w.in.opts.Memory
@@ -605,7 +606,7 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 	} else {
 		rec.statuses.Add(x.Status, 1)
 	}
-	if len(o.Credentials) == 0 {
+	if o.Auth == "none" {
 		rec.auth.Add("none", 1)
 	}
 	for i := range o.Credentials {

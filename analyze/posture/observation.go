@@ -100,6 +100,9 @@ type Observation struct {
 	Smuggled       Smuggling
 	RequestBody    []byte // decoded, as much as there is
 	ResponseBody   []byte
+	// Partial: the head of the request was not seen whole, so that no credential
+	// means nothing.
+	Partial bool
 	// Frozen: there is no memory for findings that are new; known ones count on.
 	Frozen bool
 
@@ -111,7 +114,7 @@ type Observation struct {
 	Success     bool   // rule 1
 	Principal   string // rule 2: keyed fingerprint
 	Weak        bool   // the principal is only an address and a user agent
-	Auth        string // label of the strongest credential, or "none"
+	Auth        string // label of the strongest credential, "none", or "" where that is not known
 
 	r     *Reader
 	facts fact
@@ -485,7 +488,7 @@ func (o *Observation) Done() {
 	set(hits, len(o.Hits) > 0)
 	set(setCookies, len(o.SetCookies) > 0)
 	set(failed, o.Status >= 400 || o.SoftFailure)
-	set(unauthenticated, len(o.Credentials) == 0 && !o.maybe && !o.gateway && !o.signed && !o.signedURL)
+	set(unauthenticated, len(o.Credentials) == 0 && !o.maybe && !o.gateway && !o.signed && !o.signedURL && !o.Partial)
 	set(smuggled, o.Smuggled != 0)
 	set(browserOrigin, len(o.origin) > 0)
 	set(answered, o.Status > 0)
@@ -512,7 +515,9 @@ func (o *Observation) pathSession(rest []byte) {
 
 // principal chooses who made the request (rule 2).
 func (o *Observation) principal() {
-	o.Auth = "none"
+	if o.Auth = "none"; o.Partial {
+		o.Auth = ""
+	}
 	best := 99
 	for i := range o.Credentials {
 		c := &o.Credentials[i]
