@@ -609,6 +609,7 @@ func (p *parser) chunkSize(h *half, b []byte, at capture.Stamp) []byte {
 				m.Flaws |= capture.FlawChunk
 			}
 			h.rest = int64(h.size)
+			h.first = false
 			h.state = atChunk
 			if h.size == 0 {
 				h.state = atTrailer
