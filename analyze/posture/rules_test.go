@@ -642,6 +642,63 @@ var cases = []struct {
 		{text: "GET /u HTTP/1.1\nUser-Agent: Mozilla/5.0 Chrome/120"}, {text: "GET /u HTTP/1.1\nUser-Agent: curl/8.5"}}},
 }
 
+// more are further conversations of the same rows.
+var more = []struct {
+	rule          string
+	fires, silent []string // in the clear between private addresses
+}{
+	{"enc.clear-credential",
+		[]string{"GET /a HTTP/1.1\nProxy-Authorization: Basic dXNlcjpodW50ZXIyMjIy" + ok, "GET /a HTTP/1.1\nX-Auth-Token: abcdefghijkl" + ok, "GET /a HTTP/1.1\nAuthorization: Digest username=\"jo\", realm=\"x\"" + ok, "GET /a HTTP/1.1\nCookie: app_auth=" + token32 + ok},
+		[]string{"GET /a HTTP/1.1\nCookie: lang=en; theme=dark; consent=yes-to-all" + ok, "GET /a HTTP/1.1\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" + ok, "GET /a HTTP/1.1\nX-Page-Token: " + token32 + ok, "GET /a HTTP/1.1\nAuthorization: Bearer [object Object]" + ok}},
+	{"enc.redirect-leak",
+		[]string{"GET /a HTTP/1.1\nCookie: sid=0123456789abcdef\n---\n302\nLocation: https://x/", "GET /a?access_token=" + token32 + " HTTP/1.1\n---\n307\nLocation: https://x/", "GET /a HTTP/1.1\nAuthorization: Basic dXNlcjpodW50ZXIyMjIy\n---\n301\nLocation: https://x/"},
+		[]string{"GET /a HTTP/1.1\n" + bearer(token32) + "\n---\n301\nLocation: http://x/", "GET /a HTTP/1.1\n" + bearer(token32) + "\n---\n200\nLocation: https://x/", "GET /a HTTP/1.1\nCookie: theme=dark-theme\n---\n301\nLocation: https://x/"}},
+	{"tok.in-url",
+		[]string{"GET /a?auth_token=" + token32 + " HTTP/1.1" + ok, "GET /a?session_id=" + token32 + " HTTP/1.1\n---\n401", "GET /a?id_token=" + good + " HTTP/1.1" + ok},
+		[]string{"GET /a?state=" + token32 + " HTTP/1.1" + ok, "GET /a?nonce=" + token32 + " HTTP/1.1" + ok, "GET /a?token=undefined HTTP/1.1" + ok, "GET /a?id=" + token32 + " HTTP/1.1" + ok}},
+	{"key.in-url",
+		[]string{"GET /a?apikey=abcdef0123456789 HTTP/1.1" + ok, "GET /a?subscription-key=abcdef0123456789 HTTP/1.1\n---\n403"},
+		[]string{"GET /a?key=primary HTTP/1.1" + ok, "GET /a?sort_key=abcdef0123456789 HTTP/1.1" + ok, "GET /a?api_key=undefined HTTP/1.1" + ok}},
+	{"jwt.no-exp",
+		[]string{"GET /a HTTP/1.1\nCookie: jwt=" + claims(`{"sub":"u"}`) + ok, "GET /a HTTP/1.1\nAuthorization: " + claims(`{"sub":"u"}`) + ok},
+		[]string{"GET /a HTTP/1.1\n" + bearer(claims(`{"sub":"u","typ":"ID"}`)) + ok, "GET /a HTTP/1.1\n" + bearer(claims(`{"sub":"u","exp":4000000000}`)) + ok}},
+	{"jwt.not-yet-valid",
+		[]string{"GET /a HTTP/1.1\nX-Auth-Token: " + claims(`{"sub":"u","nbf":%d}`, now.Unix()+86400) + ok},
+		[]string{"GET /a HTTP/1.1\n" + bearer(claims(`{"sub":"u","nbf":"later"}`)) + ok, "GET /a HTTP/1.1\n" + bearer(claims(`{"sub":"u","nbf":%d}`, now.Unix()-5)) + ok}},
+	{"basic.weak",
+		[]string{"GET /a HTTP/1.1\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte("root:letmein1")) + ok, "GET /a HTTP/1.1\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte("operator:operator")) + ok},
+		[]string{"GET /a HTTP/1.1\nAuthorization: Basic " + base64.StdEncoding.EncodeToString([]byte("no colon here")) + ok, "GET /a HTTP/1.1\nAuthorization: Basic !!!!" + ok}},
+	{"key.weak", []string{"GET /a HTTP/1.1\nX-Api-Key: test" + ok, "GET /a HTTP/1.1\nAuthorization: ApiKey secret" + ok, "GET /a HTTP/1.1\nX-Api-Key: DEMO" + ok},
+		[]string{"GET /a HTTP/1.1\nX-Api-Key: tests" + ok, "GET /a HTTP/1.1\nX-Cache-Key: test" + ok}},
+	{"key.test-in-prod", []string{"GET /a HTTP/1.1\nX-Api-Key: test_0123456789abcdef" + ok, "GET /a?api_key=sk_test_0123456789abcdef HTTP/1.1" + ok},
+		[]string{"GET /a HTTP/1.1\nX-Api-Key: contest_0123456789" + ok, "GET /a HTTP/1.1\nCookie: sid=test_0123456789abcdef" + ok}},
+	{"cors.wild",
+		[]string{"GET /a HTTP/1.1\nOrigin: http://10.9.9.9\n---\n200\nAccess-Control-Allow-Origin: http://10.9.9.9\nAccess-Control-Allow-Credentials: true", "OPTIONS /a HTTP/1.1\nOrigin: https://evil.net\n---\n204\nAccess-Control-Allow-Origin: https://evil.net\nAccess-Control-Allow-Credentials: TRUE"},
+		[]string{"GET /a HTTP/1.1\n---\n200\nAccess-Control-Allow-Origin: https://evil.net\nAccess-Control-Allow-Credentials: true", "GET /a HTTP/1.1\nOrigin: https://evil.net\n---\n200\nAccess-Control-Allow-Origin: https://evil.net\nAccess-Control-Allow-Credentials: false"}},
+	{"hdr.banner", []string{"GET /a HTTP/1.1\n---\n200\nServer: Apache/2.4.41 (Ubuntu)", "GET /a HTTP/1.1\n---\n200\nX-AspNet-Version: 4.0.30319", "GET /a HTTP/1.1\n---\n500\nServer: Werkzeug/2.2.3 Python/3.11"},
+		[]string{"GET /a HTTP/1.1\n---\n200\nServer: cloudflare", "GET /a HTTP/1.1\n---\n200\nServer: AmazonS3", "GET /a HTTP/1.1\n---\n200\nServer: gws"}},
+	{"err.stack",
+		[]string{"GET /a HTTP/1.1\n---\n500\n\n<b>Fatal error</b>: x in /var/www/a.php:12<br>#0 /var/www/a.php(12): f()<br>#1 /var/www/b.php(3): g()", "GET /a HTTP/1.1\n---\n500\n\napp/models/a.rb:12:in `x'\n/srv/app/b.rb:9:in `y'\n/srv/app/c.rb:4:in `z'"},
+		[]string{"GET /a HTTP/1.1\n---\n500\n\n{\"error\":\"at least one item must be given at checkout\"}", "GET /a HTTP/1.1\n---\n404\n\nCannot GET /app.js:1\nCannot GET /lib.js:2"}},
+	{"bfla.admin", []string{"POST /internal/reindex HTTP/1.1\n---\n202", "GET /v1/management/jobs HTTP/1.1" + ok},
+		[]string{"GET /adminer/a HTTP/1.1" + ok, "GET /v1/rooted/a HTTP/1.1" + ok, "OPTIONS /admin/users HTTP/1.1" + ok}},
+}
+
+func TestFurtherConversations(t *testing.T) {
+	for _, c := range more {
+		for _, text := range c.fires {
+			if find(conclude(t, "/a", talk{text: text}), c.rule) == nil {
+				t.Errorf("%s: silent on %q", c.rule, text)
+			}
+		}
+		for _, text := range c.silent {
+			if f := find(conclude(t, "/a", talk{text: text}), c.rule); f != nil {
+				t.Errorf("%s: fires (%s) on %q", c.rule, f.Summary, text)
+			}
+		}
+	}
+}
+
 func TestEachRuleFiresOnItsConversationsOnly(t *testing.T) {
 	tested := map[string]bool{}
 	for _, c := range cases {

@@ -244,9 +244,12 @@ func internalURL(location []byte) bool {
 	return strings.HasSuffix(host, ".svc.cluster.local") || strings.HasSuffix(host, ".internal") || strings.HasSuffix(host, ".svc")
 }
 
-// hasVersion reports whether a banner names a version: a product, a slash or a
-// space, a digit.
+// hasVersion reports whether a banner names a version: a digit at its start, or
+// after a slash or a space.
 func hasVersion(banner []byte) bool {
+	if len(banner) > 2 && '0' <= banner[0] && banner[0] <= '9' {
+		return true
+	}
 	for i := 1; i+1 < len(banner); i++ {
 		if (banner[i] == '/' || banner[i] == ' ') && '0' <= banner[i+1] && banner[i+1] <= '9' {
 			return true
