@@ -314,8 +314,8 @@ func (s *state) merge(o *state) {
 	for i, n := range o.counts {
 		s.counts[i] += n
 	}
-	s.records += o.records
-	s.weight += o.weight
+	// Shards see the same endpoints: what both count is one.
+	s.records, s.weight = max(s.records, o.records), max(s.weight, o.weight)
 	s.deciding = false
 }
 
