@@ -325,7 +325,7 @@ func (t *Tally) finding(r *Rule, p analyze.Place, c *Context, v *verdict) analyz
 		f.Evidence = append(f.Evidence, analyze.Evidence{Frame: m.Frame, Time: m.Time(), Client: endText(e.client), Server: endText(e.server), Status: e.status})
 	}
 	f.Key = analyze.FindingKey(f.Rule, f.Service, f.Endpoint, f.Place)
-	f.Summary = summary(r, t, &f, v)
+	f.Summary = summary(r, t, p, &f, v)
 	return f
 }
 
@@ -343,11 +343,14 @@ func endText(a netip.AddrPort) string {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
 }
 
-func summary(r *Rule, t *Tally, f *analyze.Finding, v *verdict) string {
+func summary(r *Rule, t *Tally, p analyze.Place, f *analyze.Finding, v *verdict) string {
 	var b strings.Builder
 	b.WriteString(r.say)
-	if f.Place != "" {
+	switch {
+	case p.Where != "":
 		fmt.Fprintf(&b, ", in %s", f.Place)
+	case f.Place != "":
+		fmt.Fprintf(&b, " (%s)", f.Place)
 	}
 	unit := "exchange"
 	if r.handshake != nil {
