@@ -35,8 +35,10 @@ type Exchange struct {
 	Status  int
 	Reason  string
 	Interim []int
+	Pushed  bool
 
 	Request, Response Message
+	GRPC              *capture.GRPC // Message is owned
 }
 
 // Recorder is a [capture.Handler] that keeps owned copies of all it is handed,
@@ -60,6 +62,11 @@ func (r *Recorder) Exchange(x *capture.Exchange) {
 	if x.Conn != nil {
 		o.Conn = *x.Conn
 	}
+	if o.Pushed = x.Pushed; x.GRPC != nil {
+		g := *x.GRPC
+		g.Message = slices.Clone(g.Message)
+		o.GRPC = &g
+	}
 	r.Exchanges = append(r.Exchanges, o)
 }
 
@@ -82,6 +89,7 @@ func (r *Recorder) Handshake(h *capture.Handshake) {
 func (r *Recorder) WebSocket(w *capture.WebSocket) {
 	o := *w
 	o.Conn = conn(w.Conn)
+	o.Authority, o.Target = slices.Clone(w.Authority), slices.Clone(w.Target)
 	r.WebSockets = append(r.WebSockets, o)
 }
 

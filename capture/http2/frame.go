@@ -188,7 +188,7 @@ func (p *parser) preface(h *half, b []byte) []byte {
 	n := min(len(b), len(preface))
 	switch {
 	case string(b[:n]) != preface[:n]:
-		p.lose(h)
+		h.state = atNothing
 	case n == len(preface):
 		h.state = atFrame
 		return b[n:]
@@ -379,10 +379,13 @@ func (p *parser) block(h *half, b []byte, at capture.Stamp) []byte {
 		// What came so far is worth reading; the table is lost with the rest.
 		p.n[capture.HTTP2HeaderLimit]++
 		h.open.over = true
-		if h.pieces != nil {
+		if h.pieces == nil {
+			piece = piece[:min(len(piece), p.Head)]
+		} else {
+			p.Add(&h.pieces, piece[:min(len(piece), p.Head-len(h.pieces.B))])
 			piece = h.pieces.B
 		}
-		p.headers(h, piece[:min(len(piece), p.Head)], at)
+		p.headers(h, piece, at)
 		p.forget(h)
 	}
 	if ends {
