@@ -123,7 +123,11 @@ func (p *printer) top(s *analyze.Snapshot) {
 	line := fmt.Sprintf("%s · %s · %s", plural(s.Exchanges, "exchange", "exchanges"),
 		plural(len(s.Services), "service", "services"), plural(len(s.Endpoints), "endpoint", "endpoints"))
 	counts := tally(s.Findings)
-	if counts == "" {
+	switch {
+	case counts != "":
+	case s.Exchanges > 0 && len(s.Scorecard) == 0:
+		counts = "not analysed"
+	default:
 		counts = "no findings"
 	}
 	p.put(snip(line, p.width))
@@ -192,7 +196,7 @@ const perGroup = 5
 
 func (p *printer) findings(s *analyze.Snapshot) {
 	if len(s.Findings) == 0 {
-		if s.Exchanges > 0 {
+		if s.Exchanges > 0 && len(s.Scorecard) > 0 { // else nobody looked
 			p.heading("findings", "none")
 		}
 		return

@@ -22,6 +22,14 @@ type analysis struct {
 	Lines func(capture.Handler) capture.Handler
 	// Run takes the exchanges as rows while they pass; nil: nobody wants them.
 	Run storage.Writer
+	// CountOnly: nothing is concluded but what was read and how much of it.
+	CountOnly bool
+}
+
+// concluder turns what the shards find into a snapshot.
+type concluder interface {
+	Worker(shard int) capture.Handler
+	Snapshot(files []analyze.Capture, counts *capture.Counts) *analyze.Snapshot
 }
 
 // analyze reads the inputs and concludes. Where it is interrupted it returns
@@ -42,12 +50,15 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 			}
 		}
 	}
-	inv := inventory.New(o)
+	var c concluder = inventory.New(o)
+	if how.CountOnly {
+		c, in.bodies = new(totals), false
+	}
 	handler := func(shard int) capture.Handler {
 		if how.Lines == nil {
-			return inv.Worker(shard)
+			return c.Worker(shard)
 		}
-		return how.Lines(inv.Worker(shard))
+		return how.Lines(c.Worker(shard))
 	}
 	shards := how.Shards
 	if shards <= 0 {
@@ -57,7 +68,7 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 	if err != nil && (!errors.Is(err, context.Canceled) || len(files) == 0) {
 		return nil, err
 	}
-	snap := inv.Snapshot(files, &counts)
+	snap := c.Snapshot(files, &counts)
 	if storeErr != nil {
 		return nil, storeError(storeErr)
 	}

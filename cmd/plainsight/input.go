@@ -28,8 +28,16 @@ import (
 	"plainsight/capture/websocket"
 )
 
-// protocols is the table of what connections are tried for, in order.
-var protocols = []capture.Protocol{http2.Protocol(http2.Options{}), http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{}), websocket.Protocol()}
+// protocols is the table of what connections are tried for, in order. Without
+// bodies, those are counted and neither kept nor decoded.
+func protocols(bodies bool) []capture.Protocol {
+	return []capture.Protocol{
+		http2.Protocol(http2.Options{CountOnly: !bodies}),
+		http1.Protocol(http1.Options{CountOnly: !bodies}),
+		tls.Protocol(tls.Options{}),
+		websocket.Protocol(),
+	}
+}
 
 // inputs are the files of one run, in the order given: capture files, which are
 // read as one capture, and logs of exchanges.
@@ -38,6 +46,7 @@ type inputs struct {
 	logs     []string
 	stdin    io.Reader // what "-" reads, from its first byte on
 	digest   bool      // want the SHA-256 of every file
+	bodies   bool      // want the bodies of messages
 	names    atomic.Pointer[[]begin]
 }
 
@@ -49,7 +58,7 @@ type begin struct {
 
 // sort tells captures from logs by the first bytes of each file.
 func (a *app) inputs(files []string) (*inputs, error) {
-	in := &inputs{stdin: a.Stdin}
+	in := &inputs{stdin: a.Stdin, bodies: true}
 	for _, name := range files {
 		head := make([]byte, 4096)
 		var n int
@@ -143,7 +152,7 @@ func (in *inputs) read(ctx context.Context, a *app, shards int, handler func(sha
 		}
 		defer src.Close()
 		stop := a.progress(src.Progress)
-		counts, err = flow.Run(ctx, &tracked{Source: src, in: in, at: -1}, shards, flow.Options{Protocols: protocols, Logger: a.Log}, handler)
+		counts, err = flow.Run(ctx, &tracked{Source: src, in: in, at: -1}, shards, flow.Options{Protocols: protocols(in.bodies), Logger: a.Log}, handler)
 		stop()
 		for _, f := range src.Files() {
 			c := analyze.Capture{Name: base(f.Name), Format: f.Format, SHA256: f.SHA256, Bytes: f.Read, Frames: f.Frames}

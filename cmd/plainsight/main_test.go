@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"plainsight/analyze"
 	"plainsight/cmd/internal/pcapgen"
@@ -78,6 +80,9 @@ func TestBadInputGetsOneLineThatNamesTheFix(t *testing.T) {
 		{"unknown ending", []string{"read", "-o", "report.doc", "x"}, exitUsage, ".html"},
 		{"report into nowhere", []string{"read", "-o", filepath.Join(dir, "no/such/report.html"), shop(t)}, exitFailed, "report.html"},
 		{"reveal without a file", []string{"read", "--reveal", "x"}, exitUsage, "--exchanges"},
+		{"counts as a page", []string{"read", "--no-analysis", "--format", "html", "x"}, exitUsage, "--no-analysis"},
+		{"counts kept", []string{"read", "--no-analysis", "--keep", "x"}, exitUsage, "--no-analysis"},
+		{"counts judged", []string{"read", "--no-analysis", "--fail-on", "high", "x"}, exitUsage, "--no-analysis"},
 		{"store that is a file", []string{"read", "--key-file", filepath.Join(dir, "key"), "--store", file, shop(t)}, exitFailed, "--store"},
 		{"store below a file", []string{"read", "--key-file", filepath.Join(dir, "key"), "--store", filepath.Join(file, "store"), shop(t)}, exitFailed, "--store"},
 		{"key that is none", []string{"read", "--key-file", file, "--keep", shop(t)}, exitUsage, "64 hex digits"},
@@ -200,6 +205,55 @@ func placeholders(template string) string {
 		}
 	}
 	return b.String()
+}
+
+// A run without analysis finds the same exchanges and says that it judged none.
+func TestCountsAlone(t *testing.T) {
+	capture := shop(t)
+	type outcome struct {
+		Exchanges uint64
+		First     time.Time `json:"first_seen"`
+		Endpoints []any
+		Findings  []any
+	}
+	type line struct {
+		Type, Method, URI string
+		Status            int
+		Size              int64 `json:"resp_body_len"`
+	}
+	read := func(args ...string) (o outcome, lines []line) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "lines")
+		code, stdout, stderr := plainsight(t, nil, append(args, "--shards", "1", "--exchanges", file, "--format", "json", capture)...)
+		if err := json.Unmarshal([]byte(stdout), &o); code != exitDone || err != nil {
+			t.Fatalf("exit code %d, %v: %s", code, err, stderr)
+		}
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range bytes.Split(bytes.TrimSpace(raw), []byte("\n")) {
+			var v line
+			if err := json.Unmarshal(l, &v); err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, v)
+		}
+		return o, lines
+	}
+	want, wantLines := read("read")
+	got, lines := read("read", "--no-analysis")
+	if !slices.Equal(lines, wantLines) || got.Exchanges != want.Exchanges || !got.First.Equal(want.First) {
+		t.Errorf("%d exchanges from %v in %d lines, the whole analysis has %d from %v in %d",
+			got.Exchanges, got.First, len(lines), want.Exchanges, want.First, len(wantLines))
+	}
+	if len(got.Endpoints)+len(got.Findings) > 0 {
+		t.Errorf("%d endpoints and %d findings of a run without analysis", len(got.Endpoints), len(got.Findings))
+	}
+	_, stdout, _ := plainsight(t, nil, "read", "--no-analysis", capture)
+	if !strings.Contains(stdout, "not analysed") || strings.Contains(stdout, "no findings") {
+		t.Errorf("the report does not say that nothing was judged:\n%s", stdout)
+	}
 }
 
 func TestFailOnGivesTheExitCode(t *testing.T) {

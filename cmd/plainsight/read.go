@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"plainsight/analyze"
 	"plainsight/analyze/exchanges"
@@ -26,12 +27,13 @@ type readCmd struct {
 	Output []string `short:"o" help:"Write a report to FILE too, in the format of its ending (.txt .json .html .sarif)." placeholder:"FILE"`
 	FailOn string   `enum:"info,low,medium,high,critical,never" default:"never" help:"Exit with 1 on a finding at least this severe: ${enum}." placeholder:"SEVERITY"`
 
-	Keep      bool   `help:"Keep the result in the local store, for plainsight query."`
-	Store     string `help:"Keep it in this store: a directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
-	KeyFile   string `help:"Key of the fingerprints that join equal values; made if it is missing." placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
-	Exchanges string `help:"Write each exchange, handshake and stream to FILE as a line of JSON." placeholder:"FILE"`
-	Reveal    bool   `help:"Write those lines as seen, not masked: they will hold secrets."`
-	Shards    int    `default:"0" help:"Shards that read connections side by side; 0: one for each core." placeholder:"N"`
+	Keep       bool   `help:"Keep the result in the local store, for plainsight query."`
+	Store      string `help:"Keep it in this store: a directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
+	KeyFile    string `help:"Key of the fingerprints that join equal values; made if it is missing." placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
+	Exchanges  string `help:"Write each exchange, handshake and stream to FILE as a line of JSON." placeholder:"FILE"`
+	Reveal     bool   `help:"Write those lines as seen, not masked: they will hold secrets."`
+	NoAnalysis bool   `help:"Count what is there and conclude nothing: no endpoints, no findings."`
+	Shards     int    `default:"0" help:"Shards that read connections side by side; 0: one for each core." placeholder:"N"`
 }
 
 // Help is shown below the flags.
@@ -51,7 +53,12 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	keep := c.Keep || c.Store != ""
+	if c.NoAnalysis {
+		if err := c.noConclusions(outputs); err != nil {
+			return err
+		}
+	}
+	keep := (c.Keep || c.Store != "") && !c.NoAnalysis // a store may be named by the environment
 	in.digest = keep
 	key, err := c.key(keep)
 	if err != nil {
@@ -73,7 +80,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: c.Shards, Lines: lines, Run: run})
+	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: c.Shards, Lines: lines, Run: run, CountOnly: c.NoAnalysis})
 	if e := closeLines(); err == nil && e != nil {
 		err = fmt.Errorf("write exchanges: %w", e)
 	}
@@ -111,6 +118,27 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 				return errFindings
 			}
 		}
+	}
+	return nil
+}
+
+// noConclusions refuses what a run without analysis cannot give, so that nobody
+// takes the lack of findings for good news.
+func (c *readCmd) noConclusions(outputs []output) error {
+	wanted := slices.Clone(outputs)
+	if f, ok := report.ByName(c.Format); ok {
+		wanted = append(wanted, output{format: f})
+	}
+	for _, o := range wanted {
+		if o.format.Name != "text" && o.format.Name != "json" {
+			return usagef("--no-analysis has counts alone, in text or JSON: leave it out for a report as %s", o.format.Name)
+		}
+	}
+	switch {
+	case c.Keep:
+		return usagef("--no-analysis concludes nothing that could be kept: leave one of them out")
+	case c.FailOn != "never":
+		return usagef("--no-analysis finds nothing that --fail-on could judge: leave one of them out")
 	}
 	return nil
 }
