@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,6 +27,8 @@ type expectation struct {
 		RSSMiB  float64 `json:"rss_mib"`
 		Seconds float64
 	}
+	Anomalies     []string
+	Counters      []string
 	TerminalInert bool     `json:"terminal_inert"`
 	HTMLInert     []string `json:"html_inert"`
 }
@@ -67,6 +70,42 @@ func deref(n *int) int {
 		return -1
 	}
 	return *n
+}
+
+// unmarked says which of the anomalies and counters of an expectation are neither
+// a flaw of an exchange nor a counter above zero: of the anomalies one is enough.
+func (e expectation) unmarked(t *testing.T, found []transaction, r outcome) []string {
+	t.Helper()
+	var report struct {
+		Coverage struct {
+			Counts []struct {
+				Name  string
+				Value uint64
+			}
+		}
+	}
+	if err := json.Unmarshal(r.stdout, &report); err != nil {
+		t.Fatal(err)
+	}
+	marks := map[string]bool{}
+	for _, c := range report.Coverage.Counts {
+		marks[c.Name] = c.Value > 0
+	}
+	for _, x := range found {
+		for _, f := range x.Flaws {
+			marks[f] = true
+		}
+	}
+	var missing []string
+	for _, c := range e.Counters {
+		if !marks[c] {
+			missing = append(missing, c)
+		}
+	}
+	if len(e.Anomalies) > 0 && !slices.ContainsFunc(e.Anomalies, func(a string) bool { return marks[a] }) {
+		missing = append(missing, "one of "+strings.Join(e.Anomalies, ", "))
+	}
+	return missing
 }
 
 // exchanges reads a capture and returns its HTTP transactions as seen.
@@ -136,6 +175,13 @@ func TestScenarios(t *testing.T) {
 		} else {
 			good++
 		}
+		// Names of the scenarios are theirs: only those of HTTP/2 are ours, too.
+		if missing := e.unmarked(t, found, r); len(missing) > 0 {
+			t.Logf("%-32s not marked by this name: %v", name, missing)
+			if strings.HasPrefix(name, "h2-") || strings.HasPrefix(name, "grpc-") {
+				t.Errorf("%s: not marked: %v", name, missing)
+			}
+		}
 		if len(e.Never) > 0 || e.TerminalInert || len(e.HTMLInert) > 0 {
 			quietly(t, name, capture, e)
 		}
@@ -173,14 +219,14 @@ func quietly(t *testing.T, name, capture string, e expectation) {
 	}
 }
 
-// TestConversations plays the HTTP/1 cases of other parsers' test suites, one
+// TestConversations plays the HTTP cases of other parsers' test suites, one
 // connection each in one capture.
 func TestConversations(t *testing.T) {
 	forge := program(t, "tools", "pcapforge")
 	for _, set := range []struct {
 		file  string
 		least float64
-	}{{"llhttp.jsonl", 0.90}, {"libhtp.jsonl", 0.90}} {
+	}{{"llhttp.jsonl", 0.90}, {"libhtp.jsonl", 0.90}, {"http2-hpack.jsonl", 1}, {"http2-frames.jsonl", 1}} {
 		source := shared(t, "adversarial", set.file)
 		want := map[string]expectation{}
 		for _, c := range readLines[struct {
