@@ -38,8 +38,9 @@ type worker struct {
 	// Of the exchange at hand.
 	o       *posture.Observation
 	rec     *record // nil where the exchange is no endpoint's
+	made    bool    // the answer speaks for the path
 	svc     *service
-	teach   bool // requests that fail say nothing of what is expected
+	teach   bool // the request says what is expected there
 	visitor visitor
 	decoded []byte
 	scratch []byte
@@ -242,7 +243,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	o.Smuggled = smuggled(&x.Request)
 	o.Partial = !x.Request.Seen || x.Request.Flaws&(capture.FlawGap|capture.FlawCut|capture.FlawMidstream|capture.FlawHeadLimit) != 0
 
-	w.rec, w.teach = nil, false
+	w.rec, w.made, w.teach = nil, false, false
 	o.Frozen = w.state.weight >= w.in.opts.Memory
 	switch {
 	case !x.Request.Seen:
@@ -260,7 +261,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 		}
 		rec, ok := svc.tree.At(method, path, made)
 		if ok {
-			w.rec, w.teach = rec, made
+			w.rec, w.made, w.teach = rec, made, made || sound(x.Status) && !o.Frozen
 		}
 		if made {
 			svc.tree.Page(page(x))
@@ -274,6 +275,17 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	w.conclude(x, k)
 	w.state.weight += w.weight() - before
 	w.rec, w.svc, w.o = nil, nil, nil
+}
+
+// sound reports whether a request that was not answered well may still have been
+// well formed: it was refused for who sent it, how often, or what is not there,
+// or the server broke. A 400 or 422 may be about the very names it used.
+func sound(status int) bool {
+	switch status {
+	case 401, 402, 403, 404, 409, 410, 412, 423, 429:
+		return true
+	}
+	return status >= 500
 }
 
 // weight is that of the record at hand.
@@ -401,7 +413,7 @@ func (w *worker) walk(m *capture.Message, side analyze.Side, status int, set *sh
 	if set != nil {
 		w.recorder.Open(set, side, status, ctype)
 	}
-	v.echo = side == analyze.Response && w.teach
+	v.echo = side == analyze.Response && w.made
 	r := w.walker.Walk(ctype, m.Body, v)
 	if set != nil {
 		w.recorder.Close(r.Complete && !m.Truncated)
@@ -634,6 +646,9 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 // first of its label, and one in the URL counts only where no header has one (a
 // token that a request is about is a parameter).
 func authenticates(list []posture.Credential, i int) bool {
+	if list[i].Label == "apikey:query:client_secret" {
+		return false // of an application at a token endpoint
+	}
 	for j := range list {
 		if j < i && list[j].Label == list[i].Label || list[i].InURL() && !list[j].InURL() {
 			return false
