@@ -31,6 +31,8 @@ type Options struct {
 	Records  int // of exchanges that succeeded. 0: 16384
 	Failed   int // records of paths that only ever failed; further ones are noise. 0: 2048
 	Length   int // bytes of a literal segment; longer ones are values. 0: 128
+
+	Routes *Routes // templates that go before what is inferred; nil: none
 }
 
 func (o Options) withDefaults() Options {
@@ -60,7 +62,8 @@ type Tree[R Record[R]] struct {
 	folds     uint64
 	misfits   uint64
 	values    filter
-	path      []*node[R] // of the last exchange that succeeded
+	pins      map[string]*pin[R] // by the template that was given
+	path      []*node[R]         // of the last exchange that succeeded
 	leaf      *leaf[R]
 	able      bool // an id was in the last answer
 	scratch   []byte
@@ -113,6 +116,9 @@ func (t *Tree[R]) Folds() uint64 { return t.folds }
 // may become known when [Tree.Decide] is called. It is false where there is no
 // room. method and path are borrowed. It allocates only for what is new.
 func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
+	if w := t.routed(path); w != nil {
+		return t.pinned(w, method, path, success)
+	}
 	if !success {
 		return t.failure(method, path)
 	}
@@ -404,6 +410,7 @@ func (t *Tree[R]) Merge(o *Tree[R]) {
 	t.noise += o.noise
 	t.folds += o.folds
 	t.misfits += o.misfits
+	t.mergePins(o)
 	t.values.merge(&o.values)
 	if t.records > t.opts.Records {
 		t.shrink()

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -56,7 +57,30 @@ func (t *Tree[R]) Endpoints() iter.Seq2[Endpoint, R] { return t.Decide().Endpoin
 // Endpoints yields the endpoints by template and method. A record may be the
 // tree's own: it must not be changed.
 func (v *View[R]) Endpoints() iter.Seq2[Endpoint, R] {
-	return func(yield func(Endpoint, R) bool) { v.root.each(nil, yield) }
+	type row struct {
+		e   Endpoint
+		rec R
+	}
+	var rows []row
+	v.root.each(nil, func(e Endpoint, rec R) bool {
+		rows = append(rows, row{e, rec})
+		return true
+	})
+	for _, p := range v.tree.pins {
+		for i := range p.leaves {
+			rows = append(rows, row{Endpoint{Method: p.leaves[i].method, Template: p.way.template, Params: p.params()}, p.leaves[i].rec})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.e.Template, b.e.Template), cmp.Compare(a.e.Method, b.e.Method))
+	})
+	return func(yield func(Endpoint, R) bool) {
+		for _, r := range rows {
+			if !yield(r.e, r.rec) {
+				return
+			}
+		}
+	}
 }
 
 // Noise is the number of exchanges that belong to no endpoint: failed ones, and
@@ -67,6 +91,13 @@ func (v *View[R]) Noise() uint64 { return v.noise }
 // OpenAPI does: a literal goes before a parameter within a segment before a
 // whole one.
 func (v *View[R]) Route(method, path []byte) (e Endpoint, rec R, ok bool) {
+	if w := v.tree.routed(path); w != nil {
+		p := v.tree.pins[w.template]
+		if p == nil || p.at(method) == nil {
+			return e, rec, false
+		}
+		return Endpoint{Method: string(method), Template: w.template, Params: p.params()}, p.at(method).rec, true
+	}
 	m, way := v.route(string(method), path)
 	if m == nil {
 		return e, rec, false
@@ -204,9 +235,11 @@ func describe[R any](path []*group[R]) (template string, params []Param) {
 }
 
 // form is the type and format of all values of a parameter.
-func (g *group[R]) form() (kind, format string) {
+func (g *group[R]) form() (kind, format string) { return formOf(&g.classes) }
+
+func formOf(classes *[nClasses]uint64) (kind, format string) {
 	first := true
-	for c, n := range g.classes {
+	for c, n := range classes {
 		if n == 0 {
 			continue
 		}
