@@ -20,21 +20,11 @@ func play(t *testing.T, o Options, steps ...capturetest.Step) ([]capturetest.Exc
 	var n capture.Counts
 	p := Protocol(o).New(&capture.Conn{}, &r, &n).(*parser)
 	capturetest.Play(p, 0, steps...)
-	if out := p.buffers.out.Load(); out != 0 {
+	if out := p.Out(); out != 0 {
 		t.Errorf("%d bytes are still out", out)
 	}
-	for i := range p.buffers.pools {
-		for range 8 {
-			b, _ := p.buffers.pools[i].Get().(*buffer)
-			if b == nil {
-				break
-			}
-			for _, c := range b.b[:cap(b.b)] {
-				if c != 0 {
-					t.Fatalf("a pooled buffer of %d bytes holds what it held", cap(b.b))
-				}
-			}
-		}
+	if !p.Clean() {
+		t.Fatal("a pooled buffer holds what it held")
 	}
 	return r.Exchanges, n
 }

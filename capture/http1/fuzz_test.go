@@ -58,7 +58,7 @@ func FuzzConversation(f *testing.F) {
 			var n capture.Counts
 			p := Protocol(o).New(&capture.Conn{Midstream: midstream}, &r, &n).(*parser)
 			capturetest.Play(p, c, steps...)
-			if out := p.buffers.out.Load(); out != 0 {
+			if out := p.Out(); out != 0 {
 				t.Fatalf("%d bytes are out", out)
 			}
 			if n[capture.Exchanges] != uint64(len(r.Exchanges)) {

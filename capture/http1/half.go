@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"plainsight/capture"
+	"plainsight/capture/transaction"
 )
 
 // state is where in a message a direction is.
@@ -36,14 +37,14 @@ type half struct {
 	trailing bool // atRest in a trailer
 	messages int
 
-	t       *transaction  // of the message being read, from its head on
-	f       fields        // of that message
-	start   capture.Stamp // of its first byte
-	buf     *buffer       // what is collected because it came in pieces
-	seen    int           // bytes of buf that need no second look
-	midline bool          // atSkip: what is collected does not begin where its line does
-	rest    int64         // bytes to come of the body or chunk
-	line    byte          // atRest: where in a line, see rest
+	t       *exchange           // of the message being read, from its head on
+	f       fields              // of that message
+	start   capture.Stamp       // of its first byte
+	buf     *transaction.Buffer // what is collected because it came in pieces
+	seen    int                 // bytes of buf that need no second look
+	midline bool                // atSkip: what is collected does not begin where its line does
+	rest    int64               // bytes to come of the body or chunk
+	line    byte                // atRest: where in a line, see rest
 
 	// Of a chunk's first line.
 	size   uint64
@@ -74,16 +75,11 @@ const (
 )
 
 // mark notes that the message being read is not whole.
-func (h *half) mark(f capture.Flaw) {
-	m := h.t.message(h.d)
-	m.Flaws |= f
-	m.Truncated = true
-	h.t.side[h.d].full = true // what comes behind a hole does not join what came before
-}
+func (h *half) mark(f capture.Flaw) { h.t.Mark(h.d, f) }
 
 // drop gives up what was collected.
 func (p *parser) drop(h *half) {
-	p.buffers.put(h.buf)
+	p.Put(h.buf)
 	h.buf = nil
 	h.seen = 0
 }
@@ -110,14 +106,14 @@ func (p *parser) run(h *half, b []byte, at capture.Stamp) int {
 		case atBody:
 			b = p.body(h, b, at)
 		case atClose:
-			p.keep(h.t, h.d, b)
-			h.t.message(h.d).End = at
+			p.Keep(&h.t.T, h.d, b)
+			h.t.Message(h.d).End = at
 			b = nil
 		case atChunkSize:
 			b = p.chunkSize(h, b, at)
 		case atChunk:
 			n := int(min(int64(len(b)), h.rest))
-			p.keep(h.t, h.d, b[:n])
+			p.Keep(&h.t.T, h.d, b[:n])
 			b = b[n:]
 			if h.rest -= int64(n); h.rest == 0 {
 				p.bodyRead(h, at)
@@ -129,7 +125,7 @@ func (p *parser) run(h *half, b []byte, at capture.Stamp) int {
 		case atSkip:
 			b = p.skip(h, b, at)
 		case atHold:
-			if h.buf != nil && len(h.buf.b)+len(b) > p.Hold || !p.buffers.add(&h.buf, b) {
+			if h.buf != nil && len(h.buf.B)+len(b) > p.Hold || !p.Add(&h.buf, b) {
 				p.drop(h)
 				h.lossy = true
 			}
@@ -176,9 +172,9 @@ func (p *parser) startLine(h *half, b []byte, at capture.Stamp) []byte {
 	}
 	room := p.Head
 	if h.buf != nil {
-		room -= len(h.buf.b)
+		room -= len(h.buf.B)
 	}
-	if len(piece) > room || !p.buffers.add(&h.buf, piece) {
+	if len(piece) > room || !p.Add(&h.buf, piece) {
 		p.n[capture.HeadLimitReached]++
 		p.n[capture.ExchangesDiscarded]++
 		p.drop(h)
@@ -189,16 +185,16 @@ func (p *parser) startLine(h *half, b []byte, at capture.Stamp) []byte {
 		return b[len(piece):] // never look at the same line again
 	}
 	if i < 0 {
-		if !plausible(h.d, h.buf.b) {
+		if !plausible(h.d, h.buf.B) {
 			return p.noStart(h, nil, 0, at)
 		}
 		return nil
 	}
-	if _, ok := h.read(h.buf.b); !ok {
+	if _, ok := h.read(h.buf.B); !ok {
 		return p.noStart(h, b[i+1:], 0, at)
 	}
 	h.state = atHead
-	h.seen = len(h.buf.b) - 1
+	h.seen = len(h.buf.B) - 1
 	return b[i+1:]
 }
 
@@ -208,12 +204,12 @@ func (p *parser) noStart(h *half, b []byte, n int, at capture.Stamp) []byte {
 	if p.answersWithoutHead(h) {
 		t := p.response()
 		h.t = t
-		m := &t.x.Response
+		m := &t.X.Response
 		m.Seen, m.Start, m.Proto = true, h.start, capture.HTTPX
 		m.Flaws |= capture.FlawStartLine | capture.FlawHTTP09
 		h.state = atClose
 		if h.buf != nil {
-			p.keep(t, h.d, h.buf.b)
+			p.Keep(&t.T, h.d, h.buf.B)
 			m.End = at
 			p.drop(h)
 		}
@@ -224,7 +220,7 @@ func (p *parser) noStart(h *half, b []byte, n int, at capture.Stamp) []byte {
 	if h.buf == nil {
 		return b // skip looks at the same line again, for a start line inside it
 	}
-	if line := h.buf.b; line[len(line)-1] == '\n' {
+	if line := h.buf.B; line[len(line)-1] == '\n' {
 		p.found(h, resync(h.d, line, false), at)
 	}
 	return b
@@ -234,7 +230,7 @@ func (p *parser) noStart(h *half, b []byte, n int, at capture.Stamp) []byte {
 // the same, as in HTTP/0.9: the first bytes from the server, and a request waits.
 func (p *parser) answersWithoutHead(h *half) bool {
 	return h.d == capture.ToClient && h.messages == 0 && !h.lossy && !p.conn.Midstream &&
-		p.next < len(p.queue) && len(p.interim) == 0 && len(p.queue[p.next].x.Interim) == 0
+		p.next < len(p.queue) && len(p.interim) == 0 && len(p.queue[p.next].X.Interim) == 0
 }
 
 // window is how much of a line is kept while looking for a start line.
@@ -258,7 +254,7 @@ func (p *parser) skip(h *half, b []byte, at capture.Stamp) []byte {
 	}
 	p.tail(h, b[:i+1])
 	if h.buf != nil {
-		p.found(h, resync(h.d, h.buf.b, h.midline), at)
+		p.found(h, resync(h.d, h.buf.B, h.midline), at)
 	}
 	h.midline = false
 	return b[i+1:]
@@ -271,13 +267,13 @@ func (p *parser) tail(h *half, b []byte) {
 		p.drop(h)
 		h.midline = true
 	}
-	if h.buf != nil && len(h.buf.b)+len(b) > 2*window {
-		n := copy(h.buf.b, h.buf.b[len(h.buf.b)-window:])
-		clear(h.buf.b[n:])
-		h.buf.b = h.buf.b[:n]
+	if h.buf != nil && len(h.buf.B)+len(b) > 2*window {
+		n := copy(h.buf.B, h.buf.B[len(h.buf.B)-window:])
+		clear(h.buf.B[n:])
+		h.buf.B = h.buf.B[:n]
 		h.midline = true
 	}
-	if !p.buffers.add(&h.buf, b) {
+	if !p.Add(&h.buf, b) {
 		p.drop(h)
 		h.midline = true
 	}
@@ -296,10 +292,10 @@ func (p *parser) found(h *half, n int, at capture.Stamp) {
 		h.state = atLine
 		return
 	}
-	line := h.buf.b
+	line := h.buf.B
 	m := copy(line, line[n:])
 	clear(line[m:])
-	h.buf.b = line[:m]
+	h.buf.B = line[:m]
 	h.state = atHead
 	h.seen = m - 1
 }
@@ -319,23 +315,23 @@ func (p *parser) credible(h *half) bool {
 // head collects a head until its end.
 func (p *parser) head(h *half, b []byte, at capture.Stamp) []byte {
 	for len(b) > 0 {
-		piece := b[:min(len(b), 2<<10, p.Head-len(h.buf.b))]
-		if len(piece) == 0 || !p.buffers.add(&h.buf, piece) {
+		piece := b[:min(len(b), 2<<10, p.Head-len(h.buf.B))]
+		if len(piece) == 0 || !p.Add(&h.buf, piece) {
 			p.headLimit(h, at)
 			return b
 		}
-		end, next := headEnd(h.buf.b, h.seen)
+		end, next := headEnd(h.buf.B, h.seen)
 		if end < 0 {
 			h.seen = next
 			b = b[len(piece):]
 			continue
 		}
-		over := len(h.buf.b) - end
-		clear(h.buf.b[end:])
-		h.buf.b = h.buf.b[:end]
-		line := h.buf.b[:bytes.IndexByte(h.buf.b, '\n')+1]
+		over := len(h.buf.B) - end
+		clear(h.buf.B[end:])
+		h.buf.B = h.buf.B[:end]
+		line := h.buf.B[:bytes.IndexByte(h.buf.B, '\n')+1]
 		s, _ := h.read(line)
-		p.message(h, s, h.buf.b, at)
+		p.message(h, s, h.buf.B, at)
 		return b[len(piece)-over:]
 	}
 	return nil
@@ -344,7 +340,7 @@ func (p *parser) head(h *half, b []byte, at capture.Stamp) []byte {
 // headLimit takes what was collected of a head for all of it.
 func (p *parser) headLimit(h *half, at capture.Stamp) {
 	p.n[capture.HeadLimitReached]++
-	head := h.buf.b
+	head := h.buf.B
 	s, _ := h.read(head[:bytes.IndexByte(head, '\n')+1])
 	s.flaws |= capture.FlawHeadLimit
 	h.line = inLine
@@ -395,7 +391,7 @@ func (p *parser) message(h *half, s start, head []byte, at capture.Stamp) {
 	owned := h.buf
 	h.buf = nil
 	h.seen = 0
-	if owned == nil && !p.buffers.add(&owned, head) {
+	if owned == nil && !p.Add(&owned, head) {
 		p.n[capture.HeadLimitReached]++
 		p.n[capture.ExchangesDiscarded]++
 		h.lossy = true
@@ -403,16 +399,16 @@ func (p *parser) message(h *half, s start, head []byte, at capture.Stamp) {
 		p.responseLost(h.d, int64(len(head)))
 		return
 	}
-	var t *transaction
+	var t *exchange
 	if h.d == capture.ToServer {
 		t = p.request()
 	} else {
 		t = p.response()
 	}
 	h.t = t
-	block := owned.b
-	t.side[h.d].head = owned
-	m := t.message(h.d)
+	block := owned.B
+	t.Side[h.d].Head = owned
+	m := t.Message(h.d)
 	line := bytes.IndexByte(block, '\n') + 1
 	h.f = fields{length: -1}
 	m.Headers = h.f.headers(m.Headers, block[line:], p.Headers)
@@ -425,13 +421,13 @@ func (p *parser) message(h *half, s start, head []byte, at capture.Stamp) {
 		m.Flaws |= capture.FlawMidstream
 	}
 	h.resynced, h.broken = false, false
-	t.side[h.d].codings = h.f.codings
+	t.Side[h.d].Codings = h.f.codings
 	if h.d == capture.ToServer {
 		p.describeRequest(t, &s, block, &h.f)
 	} else {
-		t.x.Status = s.status
-		t.x.Reason = s.reason.of(block)
-		if t.x.Request.Seen && !t.side[capture.ToServer].done {
+		t.X.Status = s.status
+		t.X.Reason = s.reason.of(block)
+		if t.X.Request.Seen && !t.Side[capture.ToServer].Done {
 			m.Flaws |= capture.FlawEarlyResponse
 		}
 	}
@@ -443,8 +439,8 @@ func (p *parser) message(h *half, s start, head []byte, at capture.Stamp) {
 	p.frame(h, at)
 }
 
-func (p *parser) describeRequest(t *transaction, s *start, block []byte, f *fields) {
-	x := &t.x
+func (p *parser) describeRequest(t *exchange, s *start, block []byte, f *fields) {
+	x := &t.X
 	x.Method = s.method.of(block)
 	x.Target = s.target.of(block)
 	var flaws capture.Flaw
@@ -461,7 +457,7 @@ func (p *parser) interimResponse(h *half, status int) {
 	h.state = atStart
 	to := &p.interim
 	if p.next < len(p.queue) {
-		to = &p.queue[p.next].x.Interim
+		to = &p.queue[p.next].X.Interim
 	}
 	if len(*to) < 16 {
 		*to = append(*to, status)
@@ -473,7 +469,7 @@ func (p *parser) frame(h *half, at capture.Stamp) {
 	t, f := h.t, &h.f
 	none := t.connect // a CONNECT has no content (RFC 9110 §9.3.6)
 	if h.d == capture.ToClient {
-		status := t.x.Status
+		status := t.X.Status
 		if status == 101 || t.connect && status/100 == 2 {
 			p.agree(t)
 			p.complete(h, at)
@@ -495,7 +491,7 @@ func (p *parser) frame(h *half, at capture.Stamp) {
 		h.rest = f.length
 	case f.length == 0, h.d == capture.ToServer:
 		p.complete(h, at)
-	case !t.x.Request.Seen && !p.credible(h):
+	case !t.X.Request.Seen && !p.credible(h):
 		// Nobody asked for it: it must not swallow the answers to come.
 		p.complete(h, at)
 	default:
@@ -508,27 +504,22 @@ func (h *half) close() {
 	h.state = atClose
 	const odd = capture.FlawTransferEncoding | capture.FlawHeader | capture.FlawBareCR | capture.FlawNUL | capture.FlawFold |
 		capture.FlawStartLine
-	h.t.side[h.d].unframed = h.d == capture.ToClient && h.t.x.Response.Flaws&odd != 0
+	h.t.unframed = h.d == capture.ToClient && h.t.X.Response.Flaws&odd != 0
 }
 
 // body reads a body of known length.
 func (p *parser) body(h *half, b []byte, at capture.Stamp) []byte {
 	t := h.t
-	m, s := t.message(h.d), &t.side[h.d]
-	if m.BodySize == 0 && h.d == capture.ToClient && !p.CountOnly {
-		if h.rest <= int64(len(b)) && h.rest <= int64(p.Body) && !s.full &&
-			p.queue[0] == t && t.side[capture.ToServer].done {
-			// All of it is here and the exchange goes out now: no need to copy.
-			n := int(h.rest)
-			s.whole = b[:n:n]
-			m.BodySize = h.rest
-			h.rest = 0
-			p.complete(h, at)
-			return b[n:]
-		}
+	if h.d == capture.ToClient && h.rest <= int64(len(b)) && p.queue[0] == t && t.Side[capture.ToServer].Done &&
+		p.Lend(&t.T, h.d, b[:h.rest]) {
+		// All of it is here and the exchange goes out now: no need to copy.
+		b = b[h.rest:]
+		h.rest = 0
+		p.complete(h, at)
+		return b
 	}
 	n := int(min(int64(len(b)), h.rest))
-	p.keep(t, h.d, b[:n])
+	p.Keep(&t.T, h.d, b[:n])
 	if h.rest -= int64(n); h.rest == 0 {
 		p.bodyRead(h, at)
 	}
@@ -551,15 +542,14 @@ func (p *parser) complete(h *half, at capture.Stamp) {
 	h.t = nil
 	h.messages++
 	h.state = atStart
-	s := &t.side[h.d]
-	s.done = true
-	t.message(h.d).End = at
+	t.Side[h.d].Done = true
+	t.Message(h.d).End = at
 	release := false
 	if h.d == capture.ToServer {
-		if t.asksChange && !t.x.Response.Seen && !p.half[capture.ToClient].ended {
+		if t.asksChange && !t.X.Response.Seen && !p.half[capture.ToClient].ended {
 			h.state = atHold
 		}
-	} else if t.asksChange && t.x.Status != 101 && !(t.connect && t.x.Status/100 == 2) {
+	} else if t.asksChange && t.X.Status != 101 && !(t.connect && t.X.Status/100 == 2) {
 		release = p.half[capture.ToServer].state == atHold
 	}
 	p.flush()
@@ -581,7 +571,7 @@ const extension = 4 << 10
 // chunkSize reads the first line of a chunk (RFC 9112 §7.1). It keeps none of it
 // but the beginning of the first, which may turn out to be none.
 func (p *parser) chunkSize(h *half, b []byte, at capture.Stamp) []byte {
-	m := h.t.message(h.d)
+	m := h.t.Message(h.d)
 	// Browsers look past much, and servers that hide a body count on that. With a
 	// request it would help who smuggles another.
 	lenient := h.d == capture.ToClient
@@ -671,7 +661,7 @@ func extended(part chunkPart, c byte) chunkPart {
 // what of the line was read in this segment, rest what was not. A response whose
 // body does not even begin with a chunk is not chunked, whatever it says.
 func (p *parser) chunkBroken(h *half, read, rest []byte, at capture.Stamp) []byte {
-	m := h.t.message(h.d)
+	m := h.t.Message(h.d)
 	if h.first && h.d == capture.ToClient && h.opened.n+len(read) < len(h.opened.b) && h.size <= 1<<58 {
 		m.Flaws |= capture.FlawChunk
 		h.opened.add(read)
@@ -681,7 +671,7 @@ func (p *parser) chunkBroken(h *half, read, rest []byte, at capture.Stamp) []byt
 			h.rest -= int64(len(start))
 			h.state = atBody
 		}
-		p.keep(h.t, h.d, start)
+		p.Keep(&h.t.T, h.d, start)
 		return rest
 	}
 	h.mark(capture.FlawChunk)
@@ -697,7 +687,7 @@ func (p *parser) chunkEnd(h *half, b []byte, at capture.Stamp) []byte {
 	switch {
 	case b[0] == '\n':
 		if !h.cr {
-			h.t.message(h.d).Flaws |= capture.FlawBareLF
+			h.t.Message(h.d).Flaws |= capture.FlawBareLF
 		}
 		p.chunkLine(h)
 		return b[1:]
@@ -713,7 +703,7 @@ func (p *parser) trailer(h *half, b []byte, at capture.Stamp) []byte {
 	if h.buf == nil {
 		switch {
 		case b[0] == '\n':
-			h.t.message(h.d).Flaws |= capture.FlawBareLF
+			h.t.Message(h.d).Flaws |= capture.FlawBareLF
 			p.complete(h, at)
 			return b[1:]
 		case len(b) > 1 && b[0] == '\r' && b[1] == '\n':
@@ -724,24 +714,24 @@ func (p *parser) trailer(h *half, b []byte, at capture.Stamp) []byte {
 	for len(b) > 0 {
 		room := p.Head
 		if h.buf != nil {
-			room -= len(h.buf.b)
+			room -= len(h.buf.B)
 		}
 		piece := b[:min(len(b), 2<<10, room)]
-		if len(piece) == 0 || !p.buffers.add(&h.buf, piece) {
+		if len(piece) == 0 || !p.Add(&h.buf, piece) {
 			p.n[capture.HeadLimitReached]++
-			h.t.message(h.d).Flaws |= capture.FlawHeadLimit
+			h.t.Message(h.d).Flaws |= capture.FlawHeadLimit
 			p.drop(h)
 			h.trailing, h.line, h.state = true, inLine, atRest
 			return b
 		}
-		end := trailerEnd(h.buf.b, &h.seen)
+		end := trailerEnd(h.buf.B, &h.seen)
 		if end < 0 {
 			b = b[len(piece):]
 			continue
 		}
-		over := len(h.buf.b) - end
-		clear(h.buf.b[end:])
-		h.buf.b = h.buf.b[:end]
+		over := len(h.buf.B) - end
+		clear(h.buf.B[end:])
+		h.buf.B = h.buf.B[:end]
 		p.trailerRead(h)
 		p.complete(h, at)
 		return b[len(piece)-over:]
@@ -765,12 +755,12 @@ func trailerEnd(b []byte, seen *int) int {
 }
 
 func (p *parser) trailerRead(h *half) {
-	m := h.t.message(h.d)
+	m := h.t.Message(h.d)
 	f := fields{length: -1}
-	m.Trailer = f.headers(m.Trailer, h.buf.b, p.Headers)
+	m.Trailer = f.headers(m.Trailer, h.buf.B, p.Headers)
 	m.Flaws |= f.flaws & (capture.FlawFold | capture.FlawBareLF | capture.FlawBareCR | capture.FlawNUL |
 		capture.FlawHeader | capture.FlawHeaderSpace | capture.FlawHeadLimit)
-	h.t.side[h.d].trailer = h.buf
+	h.t.Side[h.d].Trailer = h.buf
 	h.buf = nil
 	h.seen = 0
 }

@@ -14,6 +14,7 @@ import (
 
 	"plainsight/capture"
 	"plainsight/capture/coding"
+	"plainsight/capture/transaction"
 )
 
 // Options are the bounds of the parser. Zero fields take the defaults.
@@ -39,8 +40,8 @@ func Protocol(o Options) capture.Protocol {
 	o.Pipeline = positive(o.Pipeline, 256)
 	o.Hold = positive(o.Hold, 64<<10)
 	o.Memory = positive(o.Memory, 256<<20)
-	s := &shared{Options: o, decoder: coding.New(o.Decode)}
-	s.buffers.limit = int64(o.Memory)
+	s := &shared{Options: o}
+	s.Init(transaction.Options{Body: o.Body, Memory: o.Memory, Decode: o.Decode, CountOnly: o.CountOnly})
 	return capture.Protocol{Name: capture.HTTP1Protocol, Sniff: sniff, New: s.parser}
 }
 
@@ -54,10 +55,8 @@ func positive(n, otherwise int) int {
 // shared is what the parsers of one row have in common.
 type shared struct {
 	Options
-	decoder      *coding.Decoder
-	buffers      buffers
-	transactions sync.Pool // *transaction
-	decoded      sync.Pool // *[]byte: bodies decoded for one call of the handler
+	transaction.Pool
+	exchanges sync.Pool // *exchange
 }
 
 func (s *shared) parser(c *capture.Conn, h capture.Handler, n *capture.Counts) capture.Parser {

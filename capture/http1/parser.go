@@ -15,10 +15,10 @@ type parser struct {
 	n       *capture.Counts
 	half    [2]half
 
-	queue     []*transaction       // in the order of the connection
-	first     [4]*transaction      // the queue's first array: most never need another
+	queue     []*exchange          // in the order of the connection
+	first     [4]*exchange         // the queue's first array: most never need another
 	next      int                  // index of the first in queue without an answer
-	awaiting  *transaction         // a response that overtook its request in the capture
+	awaiting  *exchange            // a response that overtook its request in the capture
 	owed      int                  // answers to come for requests that were given up
 	interim   []int                // 1xx statuses before a response without request
 	over      bool                 // the connection speaks something else now
@@ -61,11 +61,11 @@ func (p *parser) Successor() capture.ProtocolName { return p.successor }
 func (p *parser) Upgraded() *capture.Upgrade { return p.upgrade }
 
 // agree notes what the answer to a request for another protocol says.
-func (p *parser) agree(t *transaction) {
+func (p *parser) agree(t *exchange) {
 	if t.connect {
 		return
 	}
-	x := &t.x
+	x := &t.X
 	named := x.Response.Get("upgrade")
 	if len(named) == 0 {
 		named = x.Request.Get("upgrade")
@@ -178,11 +178,11 @@ func (p *parser) endHalf(h *half, cut bool, at capture.Stamp) {
 func (p *parser) finish() {
 	p.awaiting = nil
 	for _, t := range p.queue {
-		for d := range t.side {
-			t.side[d].done = true
+		for d := range t.Side {
+			t.Side[d].Done = true
 		}
-		if !t.x.Response.Seen {
-			t.x.Request.Flaws |= capture.FlawUnanswered
+		if !t.X.Response.Seen {
+			t.X.Request.Flaws |= capture.FlawUnanswered
 		}
 	}
 	p.flush()
@@ -194,7 +194,7 @@ func (p *parser) finish() {
 
 // request opens a transaction, or finds the one whose response came first. It is
 // nil where memory is out.
-func (p *parser) request() *transaction {
+func (p *parser) request() *exchange {
 	if t := p.awaiting; t != nil {
 		p.awaiting = nil
 		return t
@@ -204,7 +204,7 @@ func (p *parser) request() *transaction {
 		t := p.queue[p.next]
 		p.queue = slices.Delete(p.queue, p.next, p.next+1)
 		p.owed++
-		t.x.Request.Flaws |= capture.FlawUnanswered
+		t.X.Request.Flaws |= capture.FlawUnanswered
 		p.emit(t)
 	}
 	t := p.take()
@@ -213,7 +213,7 @@ func (p *parser) request() *transaction {
 }
 
 // response finds the transaction that the next response answers.
-func (p *parser) response() *transaction {
+func (p *parser) response() *exchange {
 	if p.awaiting != nil {
 		p.giveUpRequest()
 	}
@@ -242,19 +242,19 @@ func (p *parser) response() *transaction {
 // unanswered gives up the answer to the request at p.next.
 func (p *parser) unanswered() {
 	t := p.queue[p.next]
-	t.x.Request.Flaws |= capture.FlawUnanswered
-	t.side[capture.ToClient].done = true
+	t.X.Request.Flaws |= capture.FlawUnanswered
+	t.Side[capture.ToClient].Done = true
 	p.next++
 }
 
 // orphan opens a transaction for a response without request.
-func (p *parser) orphan(wait bool) *transaction {
+func (p *parser) orphan(wait bool) *exchange {
 	t := p.take()
-	t.side[capture.ToServer].done = !wait
+	t.Side[capture.ToServer].Done = !wait
 	if wait {
 		p.awaiting = t
 	}
-	t.x.Interim = append(t.x.Interim, p.interim...)
+	t.X.Interim = append(t.X.Interim, p.interim...)
 	p.interim = p.interim[:0]
 	p.queue = slices.Insert(p.queue, p.next, t)
 	p.next++
@@ -262,7 +262,7 @@ func (p *parser) orphan(wait bool) *transaction {
 }
 
 func (p *parser) giveUpRequest() {
-	p.awaiting.side[capture.ToServer].done = true
+	p.awaiting.Side[capture.ToServer].Done = true
 	p.awaiting = nil
 	p.flush()
 }
@@ -288,7 +288,7 @@ func (p *parser) responseLost(d capture.Dir, n int64) {
 // flush hands out the transactions at the front that are over.
 func (p *parser) flush() {
 	i := 0
-	for i < len(p.queue) && p.queue[i].side[0].done && p.queue[i].side[1].done {
+	for i < len(p.queue) && p.queue[i].Side[0].Done && p.queue[i].Side[1].Done {
 		t := p.queue[i]
 		p.queue[i] = nil
 		i++
@@ -309,7 +309,7 @@ func (p *parser) handover() {
 		c.t = nil
 	}
 	if c.state == atHold && c.buf != nil {
-		p.left = slices.Clone(c.buf.b)
+		p.left = slices.Clone(c.buf.B)
 	}
 	p.finish()
 	p.over = true
@@ -322,7 +322,7 @@ func (p *parser) releaseHold(at capture.Stamp) {
 	c.buf = nil
 	c.state = atStart
 	if held != nil {
-		p.run(c, held.b, at)
-		p.buffers.put(held)
+		p.run(c, held.B, at)
+		p.Put(held)
 	}
 }

@@ -84,7 +84,14 @@ func (p *peer) start(client bool) *peer {
 func converse(o Options, conn capture.Conn, cut int, steps ...Step) ([]Exchange, Played, capture.Counts) {
 	var r Recorder
 	var n capture.Counts
-	played := Play(Protocol(o).New(&conn, &r, &n), cut, steps...)
+	p := Protocol(o).New(&conn, &r, &n).(*parser)
+	played := Play(p, cut, steps...)
+	if out := p.Out() + p.tables.out.Load(); out != 0 {
+		panic(fmt.Sprint(out, " bytes are still out"))
+	}
+	if cut == 0 && !p.Clean() {
+		panic("a pooled buffer holds what it held")
+	}
 	return r.Exchanges, played, n
 }
 

@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 )
@@ -31,6 +32,26 @@ func class(n int) int {
 		}
 	}
 	return -1
+}
+
+// Out is how many bytes are out of those that count against the limit.
+func (p *Buffers) Out() int64 { return p.out.Load() }
+
+// Clean reports whether memory of the pool is zero, as it should be. It takes that
+// memory away: it is there for tests.
+func (p *Buffers) Clean() bool {
+	for i := range p.pools {
+		for range 8 {
+			b, _ := p.pools[i].Get().(*Buffer)
+			if b == nil {
+				break
+			}
+			if bytes.IndexFunc(b.B[:cap(b.B)], func(r rune) bool { return r != 0 }) >= 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // take returns an empty buffer with room for n bytes, or nil at the limit.

@@ -1,7 +1,7 @@
 // Package transaction holds an HTTP exchange while it is read: the memory behind
 // it, pooled and bounded, the undoing of its content codings, and its end, when
-// the handler sees it. Package http2 fills transactions in; framing and pairing
-// are its work. It never keeps a byte after the handler has returned.
+// the handler sees it. Packages http1 and http2 fill transactions in; framing and
+// pairing are their work. It never keeps a byte after the handler has returned.
 package transaction
 
 import (
@@ -133,6 +133,30 @@ func (p *Pool) Lend(t *T, d capture.Dir, b []byte) bool {
 	return true
 }
 
+// Raw is the body kept so far, as sent. It belongs to t.
+func (t *T) Raw(d capture.Dir) []byte {
+	s := &t.Side[d]
+	if s.body != nil {
+		return s.body.B
+	}
+	return s.whole
+}
+
+// Cut shortens the body to its first n bytes: the rest was framing.
+func (t *T) Cut(d capture.Dir, n int) {
+	s := &t.Side[d]
+	if s.body != nil {
+		clear(s.body.B[n:])
+		s.body.B = s.body.B[:n]
+	} else {
+		s.whole = s.whole[:n:n]
+	}
+	t.Message(d).BodySize = int64(n)
+}
+
+// Full reports whether there is more of the body than is kept.
+func (t *T) Full(d capture.Dir) bool { return t.Side[d].full }
+
 // incomplete are the flaws that say nothing against who sent the message.
 const incomplete = capture.FlawGap | capture.FlawCut | capture.FlawMidstream | capture.FlawBodyLimit |
 	capture.FlawDecodeLimit | capture.FlawEncodingUnknown | capture.FlawHeadLimit | capture.FlawUnanswered |
@@ -176,10 +200,7 @@ func (p *Pool) Emit(t *T, h capture.Handler, n *capture.Counts) {
 // decode sets the body of a message, decoded. It returns the memory it used.
 func (p *Pool) decode(t *T, d capture.Dir) *[]byte {
 	m, s := t.Message(d), &t.Side[d]
-	raw := s.whole
-	if s.body != nil {
-		raw = s.body.B
-	}
+	raw := t.Raw(d)
 	m.Body = raw[:len(raw):len(raw)]
 	m.DecodedSize = m.BodySize
 	if s.Codings.Empty() {
@@ -198,7 +219,7 @@ func (p *Pool) decode(t *T, d capture.Dir) *[]byte {
 	out, flaws, ok := p.decoder.Decode(*to, raw, &s.Codings, m.Truncated)
 	*to = out
 	m.Flaws |= flaws
-	if flaws != 0 {
+	if flaws&^capture.FlawEncodingUnknown != 0 || !ok {
 		m.Truncated = true
 	}
 	if ok {

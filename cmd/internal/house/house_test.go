@@ -25,7 +25,7 @@ var edges = map[string][]string{
 	"capture/coding":      {"capture"},
 	"capture/flow":        {"capture", "capture/packet", "capture/stream"},
 	"capture/hpack":       {"capture"},
-	"capture/http1":       {"capture", "capture/coding"},
+	"capture/http1":       {"capture", "capture/coding", "capture/transaction"},
 	"capture/http2":       {"capture", "capture/coding", "capture/hpack", "capture/transaction"},
 	"capture/ndjson":      {"capture"},
 	"capture/packet":      {"capture"},
