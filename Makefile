@@ -65,8 +65,15 @@ fuzz: ## every fuzz target for FUZZTIME (1m)
 	  sed -E 's|/[^/]*_test.go:[0-9]+:func | |' | while read -r dir name; do \
 	    echo "== $$dir $$name"; go test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; done
 
-bench: build ## MB/s, exchanges/s, CPU and memory beside tcpdump and tshark
+bench: build ## CPU, memory and what is found, beside the peers that are installed
 	go run ./cmd/internal/bench -plainsight $(BIN)
+
+bench-peers: ## install the peers that make bench compares with
+	@$(call apt,tcpdump,tcpdump)
+	@$(call apt,tshark,tshark)
+	@$(call apt,tcpflow,tcpflow)
+	@$(call apt,httpry,httpry)
+	@$(call apt,ndpiReader,libndpi-bin)
 
 fmt:
 	gofmt -w cmd capture analyze storage

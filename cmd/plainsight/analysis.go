@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 
 	"plainsight/analyze"
@@ -65,6 +66,7 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 		shards = min(runtime.GOMAXPROCS(0), maxShards)
 	}
 	files, counts, err := in.read(ctx, a, shards, handler)
+	a.logMemory(ctx, &counts)
 	if err != nil && (!errors.Is(err, context.Canceled) || len(files) == 0) {
 		return nil, err
 	}
@@ -73,4 +75,15 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 		return nil, storeError(storeErr)
 	}
 	return snap, err
+}
+
+// logMemory says, for those who measure, what the run allocated until now.
+func (a *app) logMemory(ctx context.Context, counts *capture.Counts) {
+	if !a.Log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	a.Log.DebugContext(ctx, "inputs read", "frames", counts[capture.FramesSeen], "exchanges", counts[capture.Exchanges],
+		"mallocs", m.Mallocs, "allocated_bytes", m.TotalAlloc, "heap_bytes", m.HeapAlloc, "collections", m.NumGC)
 }

@@ -1,36 +1,44 @@
-// Command bench measures plainsight on a generated capture beside peers that
-// read the same file in the same run: machines are noisy, ratios are not. Each
-// program runs as a process of its own; CPU seconds and peak memory are what
-// the kernel counted for it. make bench runs it.
+// Command bench measures plainsight on generated captures beside peers that read
+// the same files in the same run: machines are noisy, ratios are not. Each
+// program runs as a process of its own; CPU seconds and peak memory are what the
+// kernel counted for it. make bench runs it; make bench-peers installs the peers.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
-
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
+	"slices"
+	"strings"
 
 	"plainsight/cmd/internal/pcapgen"
 )
 
 func main() {
 	var b bench
+	var names, load string
 	flag.StringVar(&b.binary, "plainsight", "build/plainsight", "the binary to measure")
-	flag.StringVar(&b.dir, "dir", "build/bench", "where the capture is made and kept")
-	flag.Int64Var(&b.megabytes, "mb", 500, "size of the capture in MB")
+	flag.StringVar(&b.dir, "dir", "build/bench", "where the captures are made and kept")
+	flag.Int64Var(&b.megabytes, "mb", 500, "size of a capture in MB")
 	flag.IntVar(&b.runs, "runs", 3, "runs of each program; the one with the least CPU time counts")
+	flag.StringVar(&names, "sets", strings.Join(setNames(), ","), "the captures to read")
+	flag.BoolVar(&b.peers, "peers", true, "run the other programs too")
 	flag.BoolVar(&b.json, "json", false, "print the results as JSON")
+	flag.StringVar(&load, "make", "", "make the capture of this load, in JSON, write it to standard output and what came of it to standard error")
 	flag.Parse()
-	if err := b.run(context.Background()); err != nil {
+	if load != "" {
+		if err := makeCapture(load); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := b.run(context.Background(), strings.Split(names, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -40,146 +48,140 @@ type bench struct {
 	binary, dir string
 	megabytes   int64
 	runs        int
-	json        bool
+	peers, json bool
 }
 
-// Result is a row: one program on the capture.
-type Result struct {
-	Program   string  `json:"program"`
-	MBPerSec  float64 `json:"mb_per_s"`     // of capture, by the wall clock
-	MBPerCPU  float64 `json:"mb_per_cpu_s"` // of capture, by CPU seconds of one core
-	Exchanges float64 `json:"exchanges_per_cpu_s,omitempty"`
-	CPU       float64 `json:"cpu_s"`
-	Wall      float64 `json:"wall_s"`
-	RSS       float64 `json:"peak_rss_mib"`
-	Note      string  `json:"note,omitempty"`
+// set is a capture to measure on.
+type set struct {
+	name, title string
+	load        pcapgen.Load
 }
 
-func (b *bench) run(ctx context.Context) error {
-	capture := filepath.Join(b.dir, fmt.Sprintf("http1-%d.pcap", b.megabytes))
-	made, err := b.generate(capture)
-	if err != nil {
+// sets are the captures; sizes are set by the flags.
+var sets = []set{
+	{"http1", "HTTP/1", pcapgen.Load{Open: 200, Uses: 100, MinBody: 200, MaxBody: 20000}},
+	{"lossy", "HTTP/1, one frame of a thousand missed", pcapgen.Load{Open: 200, Uses: 100, MinBody: 200, MaxBody: 20000, Loss: 0.001}},
+	{"short", "HTTP/1, 50,000 connections with one exchange", pcapgen.Load{Most: 50000, Open: 2000, Uses: 1, MinBody: 100, MaxBody: 4000}},
+	{"h2c", "HTTP/2 in plaintext", pcapgen.Load{Protocol: pcapgen.H2C, Open: 200, Uses: 1000, MinBody: 200, MaxBody: 4000}},
+	{"grpc", "gRPC in plaintext", pcapgen.Load{Protocol: pcapgen.GRPC, Open: 200, Uses: 1000, MinBody: 50, MaxBody: 2000}},
+}
+
+func setNames() []string {
+	var all []string
+	for _, s := range sets {
+		all = append(all, s.name)
+	}
+	return all
+}
+
+func (b *bench) run(ctx context.Context, names []string) error {
+	for _, n := range names {
+		if !slices.Contains(setNames(), n) {
+			return fmt.Errorf("no set %q; there are %s", n, strings.Join(setNames(), ", "))
+		}
+	}
+	classic := filepath.Join(b.dir, "classic")
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
 	}
-	programs := []struct {
-		name string
-		args []string
-	}{
-		{"plainsight read, every analysis", []string{b.binary, "read", "--format", "json", capture}},
-		{"tcpdump -r (decodes frames, no streams)", []string{"tcpdump", "-nn", "-r", capture}},
-		{"tshark http fields", []string{"tshark", "-n", "-r", capture, "-Y", "http", "-T", "fields",
-			"-e", "http.request.method", "-e", "http.request.uri", "-e", "http.response.code"}},
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", classic, "plainsight/cmd/internal/bench/classic").CombinedOutput(); err != nil {
+		return fmt.Errorf("build the baseline: %v\n%s", err, out)
 	}
 	var results []Result
-	for _, p := range programs {
-		path, err := exec.LookPath(p.args[0])
-		if err != nil {
-			results = append(results, Result{Program: p.name, Note: "not installed"})
+	for _, s := range sets {
+		if !slices.Contains(names, s.name) {
 			continue
 		}
-		runs := b.runs
-		if p.args[0] == "tshark" {
-			runs = 1 // minutes a run
-		}
-		fmt.Fprintf(os.Stderr, "bench: %s …\n", p.name)
-		best, err := b.measure(ctx, path, p.args[1:], runs)
+		file, made, err := b.generate(s, b.megabytes)
 		if err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return err
 		}
-		best.Program = p.name
-		mb := float64(made.Bytes) / 1e6
-		best.MBPerSec, best.MBPerCPU = mb/best.Wall, mb/best.CPU
-		best.Exchanges = float64(made.Exchanges) / best.CPU
-		if p.args[0] == "tcpdump" {
-			best.Exchanges = 0 // it knows of none
+		slow, slowMade := file, made
+		if b.peers && b.megabytes > slowMegabytes && s.load.Most == 0 {
+			if slow, slowMade, err = b.generate(s, slowMegabytes); err != nil {
+				return err
+			}
 		}
-		results = append(results, best)
-	}
-	return b.print(made, results)
-}
-
-// generate makes the capture unless it is there already.
-func (b *bench) generate(name string) (pcapgen.Made, error) {
-	var made pcapgen.Made
-	note := name + ".json"
-	if raw, err := os.ReadFile(note); err == nil && json.Unmarshal(raw, &made) == nil {
-		if info, err := os.Stat(name); err == nil && info.Size() == made.Bytes {
-			return made, nil
-		}
-	}
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return made, err
-	}
-	fmt.Fprintf(os.Stderr, "bench: making %s (%d MB) …\n", name, b.megabytes)
-	f, err := os.Create(name)
-	if err != nil {
-		return made, err
-	}
-	defer f.Close()
-	made, err = pcapgen.Load{Bytes: b.megabytes * 1e6, Connections: 200, MinBody: 200, MaxBody: 20000, Seed: 1}.HTTP1(f)
-	if err != nil {
-		return made, err
-	}
-	raw, err := json.Marshal(made)
-	if err != nil {
-		return made, err
-	}
-	return made, os.WriteFile(note, raw, 0o644)
-}
-
-// measure runs a program and keeps the run with the least CPU time.
-func (b *bench) measure(ctx context.Context, path string, args []string, runs int) (Result, error) {
-	var best Result
-	for i := range runs {
-		ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
-		cmd := exec.CommandContext(ctx, path, args...)
-		cmd.Stdout = io.Discard
-		start := time.Now()
-		err := cmd.Run()
-		wall := time.Since(start).Seconds()
-		cancel()
+		of, err := b.set(ctx, s, input{file, made}, input{slow, slowMade}, classic)
 		if err != nil {
-			return best, err
+			return err
 		}
-		usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-		r := Result{
-			CPU:  cmd.ProcessState.UserTime().Seconds() + cmd.ProcessState.SystemTime().Seconds(),
-			Wall: wall, RSS: float64(usage.Maxrss) / 1024,
+		if !b.json {
+			printSet(s, made, of)
 		}
-		if i == 0 || r.CPU < best.CPU {
-			best = r
-		}
+		results = append(results, of...)
 	}
-	return best, nil
-}
-
-func (b *bench) print(made pcapgen.Made, results []Result) error {
 	if b.json {
 		return json.NewEncoder(os.Stdout).Encode(results)
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(os.Stdout)
-	t.SetStyle(table.StyleLight)
-	t.SetTitle("HTTP/1 capture of %.0f MB, %d exchanges", float64(made.Bytes)/1e6, made.Exchanges)
-	t.AppendHeader(table.Row{"program", "MB/CPU s", "exchanges/CPU s", "CPU s", "wall s", "MB/s", "peak RSS MiB"})
-	t.SetColumnConfigs(numeric)
-	for _, r := range results {
-		if r.Note != "" {
-			t.AppendRow(table.Row{r.Program, r.Note})
-			continue
-		}
-		exchanges := "–"
-		if r.Exchanges > 0 {
-			exchanges = fmt.Sprintf("%.0f", r.Exchanges)
-		}
-		t.AppendRow(table.Row{r.Program, fmt.Sprintf("%.0f", r.MBPerCPU), exchanges, fmt.Sprintf("%.2f", r.CPU),
-			fmt.Sprintf("%.2f", r.Wall), fmt.Sprintf("%.0f", r.MBPerSec), fmt.Sprintf("%.0f", r.RSS)})
-	}
-	t.Render()
 	return nil
 }
 
-var numeric = []table.ColumnConfig{
-	{Number: 2, Align: text.AlignRight}, {Number: 3, Align: text.AlignRight}, {Number: 4, Align: text.AlignRight},
-	{Number: 5, Align: text.AlignRight}, {Number: 6, Align: text.AlignRight}, {Number: 7, Align: text.AlignRight},
+// slowMegabytes is what programs read that would take minutes for the whole.
+const slowMegabytes = 20
+
+// input is a capture with what is in it.
+type input struct {
+	file string
+	pcapgen.Made
+}
+
+// generate makes a capture unless it is there already.
+func (b *bench) generate(s set, megabytes int64) (string, pcapgen.Made, error) {
+	s.load.Bytes, s.load.Seed = megabytes*1e6, 1
+	if s.load.Most > 0 {
+		s.load.Bytes = 1 << 40 // its connections end it
+	}
+	name := filepath.Join(b.dir, fmt.Sprintf("%s-%d.pcap", s.name, megabytes))
+	var note struct {
+		Load pcapgen.Load // that it was made of
+		Made pcapgen.Made
+	}
+	if raw, err := os.ReadFile(name + ".json"); err == nil && json.Unmarshal(raw, &note) == nil && note.Load == s.load {
+		if info, err := os.Stat(name); err == nil && info.Size() == note.Made.Bytes {
+			return name, note.Made, nil
+		}
+	}
+	fmt.Fprintf(os.Stderr, "bench: making %s …\n", name)
+	f, err := os.Create(name)
+	if err != nil {
+		return "", note.Made, err
+	}
+	defer f.Close()
+	// In a process of its own: what this one holds counts as its children's peak.
+	load, err := json.Marshal(s.load)
+	if err != nil {
+		return "", note.Made, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", note.Made, err
+	}
+	cmd := exec.Command(self, "-make", string(load))
+	var made bytes.Buffer
+	cmd.Stdout, cmd.Stderr = f, &made
+	if err := cmd.Run(); err != nil {
+		return "", note.Made, fmt.Errorf("make %s: %w: %s", name, err, made.Bytes())
+	}
+	note.Load = s.load
+	if err := json.Unmarshal(made.Bytes(), &note.Made); err != nil {
+		return "", note.Made, err
+	}
+	raw, err := json.Marshal(note)
+	if err != nil {
+		return "", note.Made, err
+	}
+	return name, note.Made, os.WriteFile(name+".json", raw, 0o644)
+}
+
+func makeCapture(load string) error {
+	var l pcapgen.Load
+	if err := json.Unmarshal([]byte(load), &l); err != nil {
+		return err
+	}
+	made, err := l.Write(os.Stdout)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stderr).Encode(made)
 }

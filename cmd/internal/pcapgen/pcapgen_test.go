@@ -9,6 +9,8 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // packets decodes a capture with gopacket, an implementation that is not ours.
@@ -81,21 +83,113 @@ func TestTheShopTalksHTTPAndTLS(t *testing.T) {
 	}
 }
 
+// small is a load of 1 MiB.
+var small = Load{Bytes: 1 << 20, Open: 40, Uses: 100, MinBody: 200, MaxBody: 20000, Seed: 1}
+
 func TestALoadHasTheSizeItWasAskedFor(t *testing.T) {
 	var out bytes.Buffer
-	made, err := Load{Bytes: 1 << 20, Connections: 40, MinBody: 200, MaxBody: 20000, Seed: 1}.HTTP1(&out)
+	made, err := small.Write(&out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n := int64(out.Len()); n != made.Bytes || n < 1<<20 || n > 1<<20+200<<10 {
 		t.Errorf("%d bytes written, %d reported, 1 MiB asked", n, made.Bytes)
 	}
-	streams, _ := packets(t, out.Bytes())
+	streams, frames := packets(t, out.Bytes())
 	answers := 0
 	for _, s := range streams {
 		answers += strings.Count(s.String(), "HTTP/1.1 200 OK\r\n")
 	}
-	if answers != made.Exchanges || answers == 0 {
-		t.Errorf("%d answers in the capture, %d exchanges reported", answers, made.Exchanges)
+	if answers != made.Exchanges || answers == 0 || uint64(frames) != made.Frames {
+		t.Errorf("%d answers in %d frames of the capture, %d in %d reported", answers, frames, made.Exchanges, made.Frames)
+	}
+}
+
+// The loads of HTTP/2 are read with x/net's own framer.
+func TestALoadOfHTTP2(t *testing.T) {
+	for _, p := range []Protocol{H2C, GRPC} {
+		l := small
+		l.Protocol = p
+		var out bytes.Buffer
+		made, err := l.Write(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams, _ := packets(t, out.Bytes())
+		requests, answers := 0, 0
+		for _, s := range streams {
+			text, fromClient := strings.CutPrefix(s.String(), http2.ClientPreface)
+			framer := http2.NewFramer(nil, strings.NewReader(text))
+			framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+			for {
+				f, err := framer.ReadFrame()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				m, ok := f.(*http2.MetaHeadersFrame)
+				switch {
+				case !ok:
+				case fromClient && m.PseudoValue("method") != "":
+					requests++
+				case m.PseudoValue("status") == "200":
+					answers++
+				}
+			}
+		}
+		if requests != made.Exchanges || answers != made.Exchanges || answers == 0 {
+			t.Errorf("protocol %d: %d requests, %d answers, %d exchanges reported", p, requests, answers, made.Exchanges)
+		}
+	}
+}
+
+func TestAMissedFrameIsKnown(t *testing.T) {
+	l := small
+	var whole, lossy bytes.Buffer
+	all, err := l.Write(&whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Loss = 0.05
+	made, err := l.Write(&lossy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Exchanges != all.Exchanges || made.Frames >= all.Frames*97/100 || made.Frames < all.Frames*93/100 {
+		t.Errorf("%d exchanges in %d frames, without loss %d in %d", made.Exchanges, made.Frames, all.Exchanges, all.Frames)
+	}
+	if n := len(made.Heads); n < made.Exchanges*80/100 || n > made.Exchanges*97/100 || all.Heads != nil {
+		t.Errorf("the heads of %d of %d exchanges survive", n, made.Exchanges)
+	}
+	r, err := pcapgo.NewReader(&lossy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isHead := map[uint64]bool{}
+	for _, n := range made.Heads {
+		isHead[n] = true
+	}
+	for n := uint64(1); ; n++ {
+		data, _, err := r.ReadPacketData()
+		if err != nil {
+			break
+		}
+		if isHead[n] && !bytes.Contains(data, []byte(" HTTP/1.1\r\nHost: ")) {
+			t.Fatalf("frame %d is said to hold the head of a request", n)
+		}
+	}
+}
+
+func TestManyShortConnections(t *testing.T) {
+	var out bytes.Buffer
+	made, err := Load{Bytes: 1 << 40, Most: 500, Open: 50, Uses: 1, MinBody: 100, MaxBody: 400, Seed: 1}.Write(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams, _ := packets(t, out.Bytes())
+	if len(streams) != 2*500 || made.Exchanges != 500 {
+		t.Errorf("%d directions and %d exchanges, want 500 connections with one each", len(streams), made.Exchanges)
 	}
 }

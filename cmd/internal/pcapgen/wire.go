@@ -21,11 +21,15 @@ const MSS = 1448
 // so that large loads are made quickly.
 type Wire struct {
 	// MSS is the largest payload of a frame, in bytes.
-	MSS   int
-	out   *bufio.Writer
-	bytes int64
-	frame []byte
-	id    uint16
+	MSS int
+	// Miss says which frames the capture misses; nil: none.
+	Miss   func() bool
+	out    *bufio.Writer
+	bytes  int64 // of the file
+	sent   int64 // the same with what was missed
+	frames uint64
+	frame  []byte
+	id     uint16
 }
 
 // NewWire begins a capture (pcap, microseconds).
@@ -76,8 +80,9 @@ func (w *Wire) Open(from, to netip.AddrPort, at time.Time) *Conn {
 }
 
 // Data writes the bytes that one end sends, in frames of at most the MSS, and
-// an acknowledgement of the other end after every second of them.
-func (c *Conn) Data(from int, b []byte, at time.Time) {
+// an acknowledgement of the other end after every second of them. It returns the
+// number of the first frame, 0 if the capture missed it.
+func (c *Conn) Data(from int, b []byte, at time.Time) (first uint64) {
 	for n := 1; len(b) > 0; n++ {
 		part := b[:min(len(b), c.wire.MSS)]
 		b = b[len(part):]
@@ -85,12 +90,16 @@ func (c *Conn) Data(from int, b []byte, at time.Time) {
 		if len(b) == 0 {
 			flags |= psh
 		}
-		c.send(from, flags, part, at)
+		number := c.send(from, flags, part, at)
+		if n == 1 {
+			first = number
+		}
 		if n%2 == 0 || len(b) == 0 {
 			c.send(1-from, ack, nil, at)
 		}
 		at = at.Add(5 * time.Microsecond)
 	}
+	return first
 }
 
 // Close writes the end of the connection by both sides.
@@ -100,7 +109,8 @@ func (c *Conn) Close(at time.Time) {
 	c.send(client, ack, nil, at.Add(120*time.Microsecond))
 }
 
-func (c *Conn) send(from int, flags byte, payload []byte, at time.Time) {
+// send writes a frame and returns its number in the capture, 0 if that missed it.
+func (c *Conn) send(from int, flags byte, payload []byte, at time.Time) uint64 {
 	w := c.wire
 	const head = 14 + 20 + 20
 	size := head + len(payload)
@@ -137,12 +147,18 @@ func (c *Conn) send(from int, flags byte, payload []byte, at time.Time) {
 	be.PutUint16(tcp[16:], ^fold(pseudo+sum(tcp[:20])+sum(payload)))
 
 	w.frame = append(f, payload...)
-	w.out.Write(w.frame) // the error stays in the bufio.Writer until Close
-	w.bytes += int64(len(w.frame))
 	c.seq[from] += uint32(len(payload))
 	if flags&(syn|fin) != 0 {
 		c.seq[from]++
 	}
+	w.sent += int64(len(w.frame))
+	if w.Miss != nil && w.Miss() {
+		return 0
+	}
+	w.out.Write(w.frame) // the error stays in the bufio.Writer until Close
+	w.bytes += int64(len(w.frame))
+	w.frames++
+	return w.frames
 }
 
 // sum and fold make the Internet checksum (RFC 1071).
