@@ -26,6 +26,7 @@ type group[R any] struct {
 type member struct {
 	name string
 	n    uint64
+	why  *weighed // where somebody wants to know
 }
 
 // merged is a record, a tree's own until something is merged into it.
@@ -41,6 +42,8 @@ type decider[R Record[R]] struct {
 	soft  map[uint64]bool // HTML pages that answer anything
 	noise uint64          // exchanges that they answered
 	bar   float64
+
+	explain bool // keep what decisions rest on
 }
 
 // load copies the tree, without records.
@@ -51,7 +54,7 @@ func (d *decider[R]) load(n *node[R]) *group[R] {
 	}
 	if !n.param {
 		g.echoed = d.tree.values.has(n.hash)
-		g.members = []member{{n.name, n.n}}
+		g.members = []member{{name: n.name, n: n.n}}
 	}
 	for i := range n.leaves {
 		l := &n.leaves[i]
@@ -153,6 +156,9 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 	for i, v := range d.weigh(g, literals, depth) {
 		if v >= d.bar || words != nil && v >= strayBar && d.alike(words, literals[i]).all >= least {
 			found = append(found, literals[i])
+			if d.explain {
+				literals[i].remember(&weighed{d.features(g, literals, literals[i], depth), v, d.bar})
+			}
 		}
 	}
 	pattern := g.pattern(found)
@@ -165,6 +171,15 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 	for _, name := range slices.Sorted(maps.Keys(g.kids)) {
 		if k := g.kids[name]; k.param {
 			d.decide(k, depth+1) // what lies below now has the evidence of all
+		}
+	}
+}
+
+// remember notes what the decision about a literal rests on.
+func (g *group[R]) remember(w *weighed) {
+	for i := range g.members {
+		if g.members[i].why == nil {
+			g.members[i].why = w
 		}
 	}
 }

@@ -38,14 +38,18 @@ type View[R Record[R]] struct {
 // [Tree.Merge].
 func (t *Tree[R]) Decide() *View[R] {
 	d := &decider[R]{tree: t}
+	return d.view()
+}
+
+func (d *decider[R]) view() *View[R] {
 	d.pages()
-	root := d.load(t.root)
+	root := d.load(d.tree.root)
 	for _, d.bar = range bars {
 		d.decide(root, 0)
 		d.spans(root)
 	}
 	d.protect(root, 0)
-	v := &View[R]{tree: t, root: root, noise: t.noise + d.noise}
+	v := &View[R]{tree: d.tree, root: root, noise: d.tree.noise + d.noise}
 	v.settle()
 	return v
 }
