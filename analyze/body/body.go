@@ -1,6 +1,6 @@
 // Package body walks the bodies of messages: one tolerant pass that tells its
 // visitor of every name and value, whatever the format (JSON, NDJSON, form,
-// multipart, XML, …). It never recurses over input, never allocates per value,
+// multipart, XML, protobuf, …). It never recurses over input, never allocates per value,
 // and never fails: what is broken or cut is reported as such. Package
 // inventory calls it once for each body, with the consumers of values (shapes,
 // sensitive data) behind one visitor.
@@ -44,7 +44,11 @@ const (
 	Form                    // application/x-www-form-urlencoded
 	Multipart               // RFC 7578
 	XML
-	Text // the whole body is one string
+	Protobuf    // Protocol Buffers, fields by number
+	GRPC        // messages of Protobuf behind frame heads
+	FramedJSON  // messages of JSON behind frame heads
+	EventStream // text/event-stream
+	Text        // the whole body is one string
 )
 
 // Result says how a walk went.

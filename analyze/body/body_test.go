@@ -2,9 +2,11 @@ package body
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -126,6 +128,22 @@ func TestWalk(t *testing.T) {
 		{"cut elements", x, `<r><a>1</a><b>2`, XML, false, `{r:{a:"1" b:}}`},
 		{"elements that cross", x, `<r><a><b>1</a></r>`, XML, false, `{r:{a:{b:"1" }}}`},
 		{"XML by its looks", "", `<r><a>1</a></r>`, XML, true, `{r:{a:"1" }}`},
+		{"a message", "application/x-protobuf", "\x0a\x03Ann\x10\x96\x01\x1a\x06\x0a\x04a@b.\x25\x00\x00\x20\x41", Protobuf, true, `{#1:"Ann" #2:150 #3:{#1:"a@b." }#4:10 }`},
+		{"a cut message", "application/protobuf", "\x0a\x03Ann\x12\x09Smi", Protobuf, false, `{#1:"Ann" }`},
+		{"a message that looks like text", "application/protobuf", "\x1a\x26\x0a\x24550e8400-e29b-41d4-a716-446655440000", Protobuf, true, `{#3:{#1:"550e8400-e29b-41d4-a716-446655440000" }}`},
+		{"bytes in a message", "application/protobuf", "\x0a\x04\x89PNG\x12\x01x", Protobuf, true, `{#2:"x" }`},
+		{"a negative number", "application/protobuf", "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", Protobuf, true, `{#1:-1 }`},
+		{"a message that says nothing of itself", "application/octet-stream", "\x0a\x09Ann Smith\x10\x07", Protobuf, true, `{#1:"Ann Smith" #2:7 }`},
+		{"JSON that says it is a message", "application/x-protobuf", `{"a":1}`, JSON, true, `{a:1 }`},
+		{"calls", "application/grpc+proto", "\x00\x00\x00\x00\x05\x0a\x03Ann\x00\x00\x00\x00\x05\x0a\x03Bob", GRPC, true, `{#1:"Ann" #1:"Bob" }`},
+		{"a compressed call", "application/grpc", "\x01\x00\x00\x00\x02\x1f\x8b\x00\x00\x00\x00\x03\x0a\x01B", GRPC, false, `{#1:"B" }`},
+		{"a cut call", "application/grpc", "\x00\x00\x00\x00\x09\x0a\x03Ann", GRPC, false, `{#1:"Ann" }`},
+		{"a trailer of gRPC-Web", "application/grpc-web+proto", "\x00\x00\x00\x00\x03\x0a\x01B\x80\x00\x00\x00\x0fgrpc-status:0\r\n", GRPC, true, `{#1:"B" }`},
+		{"calls of JSON", "application/grpc+json", "\x00\x00\x00\x00\x07{\"a\":1}\x00\x00\x00\x00\x07{\"a\":2}", FramedJSON, true, `[{a:1 }{a:2 }]`},
+		{"a gateway that answers in JSON", "application/grpc", `{"code":5}`, JSON, true, `{code:5 }`},
+		{"events", "text/event-stream", "event: a\ndata: {\"a\":1}\n\n: ping\n\ndata:one\ndata: two\r\n\r\ndata: [DONE]\n\n", EventStream, true, `[{a:1 }"one\ntwo" "[DONE]" ]`},
+		{"an event over two lines", "text/event-stream", "data: {\"a\":\ndata: 1}\n\n", EventStream, true, `[{a:1 }]`},
+		{"a cut event", "text/event-stream", "data: {\"a\":1}\n\ndata: {\"b\":\"se", EventStream, false, `[{a:1 }{b:}]`},
 		{"text", "text/plain", "hello", Text, true, `"hello" `},
 		{"bytes", "application/octet-stream", "\x00\x01", None, false, ``},
 		{"an image", "image/png", "{}", None, false, ``},
@@ -137,6 +155,38 @@ func TestWalk(t *testing.T) {
 				t.Errorf("got  %v %s\nwant %v %s", r, s.out.String(), Result{c.format, c.complete}, c.want)
 			}
 		})
+	}
+}
+
+// Bytes that are nothing of ours are not taken for messages.
+func TestBinariesAreNoMessages(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	heads := []string{"", "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR", "\xff\xd8\xff\xe0\x00\x10JFIF\x00", "GIF89a", "\x1f\x8b\x08\x00", "PK\x03\x04", "\x00\x01\x00\x00", "RIFF\x24\x00\x00\x00WAVE", "\x7fELF\x02\x01\x01\x00", "\x0a\x00", "SQLite format 3\x00", "\x08\x01\x12"}
+	told := 0
+	for range 20000 {
+		b := []byte(heads[r.IntN(len(heads))])
+		for range r.IntN(200) {
+			b = append(b, byte(r.Uint32()))
+		}
+		if r := new(Walker).Walk([]byte("application/octet-stream"), b, nobody{}); r.Format == Protobuf {
+			told++
+		}
+	}
+	if told > 2 {
+		t.Errorf("%d of 20000 random blobs are read as messages", told)
+	}
+}
+
+// Messages in messages, of which each level looks like text until its end, cost
+// no more than so many readings.
+func TestDeepMessages(t *testing.T) {
+	b := []byte("\x0a\x01x")
+	for range 200 {
+		b = append(binary.AppendUvarint([]byte{0x0a}, uint64(len(b))), b...)
+	}
+	s, r := walk(t, new(Walker), "application/protobuf", string(b))
+	if got := strings.Count(s.out.String(), "{"); got != maxMessages+1 || !r.Complete {
+		t.Errorf("%d levels, %v", got, r)
 	}
 }
 
@@ -256,6 +306,8 @@ func TestAllocations(t *testing.T) {
 	for _, c := range []struct{ contentType, text string }{
 		{"application/json", string(sample(20))},
 		{"application/x-www-form-urlencoded", "a=1+2&b%5Bc%5D=%C3%A9"},
+		{"application/grpc", "\x00\x00\x00\x00\x13\x0a\x03Ann\x10\x96\x01\x1a\x06\x0a\x04a@b.\x22\x01x"},
+		{"text/event-stream", "data: {\"a\":\ndata: 1}\n\n"},
 		{"application/xml", `<r a="&lt;"><n>Bob &amp; &#233;</n><m>x<i>y</i></m></r>`},
 		{"multipart/form-data; boundary=XX", "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--XX--\r\n"},
 	} {
@@ -344,7 +396,9 @@ func tokens(t testing.TB, b []byte) string {
 
 // FuzzWalk looks for crashes, unbalanced calls and hangs in every format.
 func FuzzWalk(f *testing.F) {
-	for _, c := range []string{"application/json", "application/x-ndjson", "application/x-www-form-urlencoded", "multipart/form-data; boundary=XX", "application/xml", "text/plain", ""} {
+	for _, c := range []string{"application/json", "application/x-ndjson", "application/x-www-form-urlencoded", "multipart/form-data; boundary=XX", "application/xml", "text/plain", "", "application/x-protobuf", "application/grpc", "application/grpc+json", "text/event-stream"} {
+		f.Add(c, []byte("\x00\x00\x00\x00\x0f\x0a\x03Ann\x10\x96\x01\x1a\x06\x0a\x04a@b."))
+		f.Add(c, []byte("data: {\"a\":\ndata: 1}\r\n\ndata:x"))
 		f.Add(c, []byte("{\"a\":1}\n{\"a\":2}"))
 		f.Add(c, []byte(`<?xml version="1.0"?><r a="1"><n>&amp;</n><e/><![CDATA[x]]></r>`))
 		f.Add(c, []byte("--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--XX--\r\n"))

@@ -28,6 +28,7 @@ type Walker struct {
 	second  []byte // a second text that must live beside scratch
 	wide    []byte // a body transcoded from UTF-16
 	spans   []span // XML: names of the open elements
+	ends    []int  // protobuf: where the open messages end
 }
 
 // Walk walks b in the format that contentType (the value of the header, may be
@@ -42,7 +43,9 @@ type Walker struct {
 // walked. XML: an object with the root element; an element with attributes or
 // children is an object, its attributes named @name and its text #text, other
 // elements are a String; entities are not expanded, save the predefined ones
-// and numbers. Text: one String.
+// and numbers. Protobuf and gRPC: an object with fields named #1, #2 by their
+// numbers, see [Walker.protobuf]. Events: an array of their data. Text: one
+// String.
 func (w *Walker) Walk(contentType, b []byte, v Visitor) Result {
 	if w.Limits.Depth <= 0 {
 		w.Limits.Depth = 128
@@ -71,6 +74,18 @@ func (w *Walker) Walk(contentType, b []byte, v Visitor) Result {
 	case XML:
 		w.open(v, Object)
 		r.Complete = w.xml(b, v)
+	case Protobuf:
+		w.open(v, Object)
+		r.Complete = w.protobuf(b, v)
+	case GRPC:
+		w.open(v, Object)
+		r.Complete = w.frames(b, v)
+	case FramedJSON:
+		w.open(v, Array)
+		r.Complete = w.framesOfJSON(b, v)
+	case EventStream:
+		w.open(v, Array)
+		r.Complete = w.events(b, v)
 	case Text:
 		v.Value(String, b)
 		r.Complete = true
@@ -104,8 +119,20 @@ func detect(contentType, b []byte) Format {
 		return None
 	}
 	switch {
-	case f == NDJSON || f == Multipart:
+	case f == NDJSON || f == Multipart || f == EventStream && head[0] != '{':
 		return f
+	case (f == GRPC || f == FramedJSON) && framed(b):
+		if f == GRPC && len(b) > 5 && b[0] == 0 && b[5] == '{' { // no field begins so
+			return FramedJSON
+		}
+		return f
+	case f == Protobuf && b[0] != '{' && b[0] != '[':
+		return f
+	case f == GRPC || f == FramedJSON || f == Protobuf:
+		if jsonStart(head, false) {
+			return JSON
+		}
+		return None
 	case bytes.HasPrefix(head, xssi) || jsonStart(head, f == JSON):
 		if concatenated(head) {
 			return NDJSON
@@ -122,6 +149,8 @@ func detect(contentType, b []byte) Format {
 		return f
 	case printable(head):
 		return Text
+	case likely(b):
+		return Protobuf
 	}
 	return None
 }
@@ -143,6 +172,18 @@ func declared(contentType []byte) (f Format, known bool) {
 	t = buf[:len(t)]
 	has := func(s string) bool { return bytes.Contains(t, []byte(s)) }
 	switch {
+	case has("grpc"), has("connect+"):
+		if has("text") { // base64 of frames, of browsers of old
+			return None, true
+		}
+		if has("json") {
+			return FramedJSON, true
+		}
+		return GRPC, true
+	case has("event-stream"):
+		return EventStream, true
+	case has("protobuf"), bytes.Equal(t, []byte("application/proto")):
+		return Protobuf, true
 	case has("ndjson"), has("jsonl"), has("json-seq"), has("stream+json"), has("json-lines"):
 		return NDJSON, true
 	case has("json"):
@@ -151,7 +192,7 @@ func declared(contentType []byte) (f Format, known bool) {
 		return Form, true
 	case bytes.HasPrefix(t, []byte("multipart/")):
 		return Multipart, true
-	case has("image/"), has("audio/"), has("video/"), has("font/"), has("zip"), has("pdf"), has("protobuf"), has("grpc"):
+	case has("image/"), has("audio/"), has("video/"), has("font/"), has("zip"), has("pdf"):
 		return None, true
 	case has("html"):
 		return Text, true

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"plainsight/analyze"
@@ -72,9 +73,13 @@ func ScanJSONL(r io.Reader, w io.Writer, key analyze.Key) error {
 		if len(m.Binary) > 0 {
 			b = m.Binary
 		}
-		walker.Walk(contentType, b, s)
+		read := walker.Walk(contentType, b, s)
+		numbered := read.Format == body.Protobuf || read.Format == body.GRPC
 		for i := range s.Hits() {
 			h := &s.Hits()[i]
+			if numbered && h.Place.Where == analyze.InBody { // fields go by their numbers alone
+				h.Pointer = strings.ReplaceAll(h.Pointer, "/#", "/")
+			}
 			if err := enc.Encode(prediction{m.ID, string(h.Place.Where), h.Pointer, h.Detector.ID, h.Confidence}); err != nil {
 				return fmt.Errorf("write findings: %w", err)
 			}
