@@ -180,3 +180,31 @@ func (silent) Exchange(*capture.Exchange)   {}
 func (silent) Handshake(*capture.Handshake) {}
 func (silent) WebSocket(*capture.WebSocket) {}
 func (silent) Connection(*capture.Summary)  {}
+
+// Plaintext from inside TLS comes as chunks, also from the middle of a connection.
+func TestChunks(t *testing.T) {
+	steps := busy(9, 30)
+	whole, _ := read(Wire{}.Frames(steps...))
+	for _, from := range []int{0, len(steps) / 2} {
+		var r Recorder
+		e := flow.New(flow.Options{Protocols: rows()}, &r)
+		at := capture.Stamp{Time: Epoch}
+		offset := [2]uint64{1000, 5000}
+		for _, s := range steps[from:] {
+			at.Time = at.Time.Add(Tick)
+			e.Chunk(&capture.Chunk{Stamp: at, Conn: capture.Conn{ID: 7, Encrypted: true, Midstream: true}, Dir: s.Dir, Offset: offset[s.Dir], Data: []byte(s.Data)})
+			offset[s.Dir] += uint64(len(s.Data))
+		}
+		e.Close()
+		if from == 0 {
+			if got, want := spoken(&r), spoken(whole); got != want {
+				t.Errorf("from the start:\n%s\nwant\n%s", got, want)
+			}
+		} else if len(r.Exchanges) < 10 {
+			t.Errorf("from the middle: only %d exchanges", len(r.Exchanges))
+		}
+		if len(r.Exchanges) > 0 && !r.Exchanges[0].Conn.Encrypted {
+			t.Error("it was inside TLS")
+		}
+	}
+}
