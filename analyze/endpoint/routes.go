@@ -20,6 +20,7 @@ type Route struct {
 // its endpoint. They are read only, and any number of trees may share them.
 type Routes struct {
 	list []Route
+	all  map[string]bool      // templates as endpoints show them
 	any  *junction            // of routes for any host
 	host map[string]*junction // of these and those for the host
 }
@@ -88,7 +89,7 @@ func NewRoutes(list []Route) (*Routes, error) {
 	if len(list) > maxRoutes {
 		return nil, fmt.Errorf("%d routes are too many (at most %d)", len(list), maxRoutes)
 	}
-	r := &Routes{any: new(junction), host: map[string]*junction{}}
+	r := &Routes{all: map[string]bool{}, any: new(junction), host: map[string]*junction{}}
 	for _, route := range list {
 		route.Host = hostOf(route.Host)
 		if _, _, err := route.segments(); err != nil {
@@ -101,16 +102,20 @@ func NewRoutes(list []Route) (*Routes, error) {
 	}
 	for _, route := range r.list {
 		if route.Host == "" {
-			r.any.add(route)
+			r.all[r.any.add(route)] = true
 		}
 		for host, j := range r.host {
 			if route.Host == "" || route.Host == host {
-				j.add(route)
+				r.all[j.add(route)] = true
 			}
 		}
 	}
 	return r, nil
 }
+
+// Has reports whether a template, as endpoints show it, is one of those given
+// for some host.
+func (r *Routes) Has(template string) bool { return r.all[template] }
 
 // For returns the routes of a service, nil where it has none.
 func (r *Routes) For(service string) *Routes {
@@ -184,8 +189,9 @@ func (r Route) segments() (segments, params []string, err error) {
 }
 
 // add adds a route that [Route.segments] accepts. The first of two templates
-// that differ in the names of parameters alone gives the names.
-func (j *junction) add(r Route) {
+// that differ in the names of parameters alone gives the names; the template is
+// returned with them.
+func (j *junction) add(r Route) (template string) {
 	segments, params, _ := r.segments()
 	w := &way{segments: segments}
 	used := map[string]int{}
@@ -243,13 +249,14 @@ func (j *junction) add(r Route) {
 	if *end == nil {
 		*end = w
 	} else if len((*end).methods) == 0 {
-		return
+		return (*end).template
 	}
 	if r.Method == "" {
 		(*end).methods = nil
 	} else {
 		(*end).methods = append((*end).methods, strings.ToUpper(r.Method))
 	}
+	return (*end).template
 }
 
 // cutMark cuts at the first {} or {*}.

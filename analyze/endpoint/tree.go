@@ -400,8 +400,12 @@ func (t *Tree[R]) merge(n, o *node[R], own bool) {
 	}
 }
 
-// Merge adds what o knows to t; o stays as it is.
+// Merge adds what o knows to t; o stays as it is. An empty tree takes o's routes
+// over.
 func (t *Tree[R]) Merge(o *Tree[R]) {
+	if t.root.n == 0 && t.failed.kids == nil && t.pins == nil {
+		t.opts.Routes = o.opts.Routes
+	}
 	t.merge(t.root, o.root, false)
 	records := t.records
 	t.merge(t.failed, o.failed, false)

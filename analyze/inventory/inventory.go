@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"plainsight/analyze"
+	"plainsight/analyze/endpoint"
 	"plainsight/capture"
 )
 
@@ -31,6 +32,8 @@ type Options struct {
 	// endpoints and hands them over. Up to so many, the names are those of the
 	// snapshot. 0: 50,000.
 	CallBuffer int
+
+	Routes *endpoint.Routes // templates that go before what is inferred; nil: none
 
 	Services    int // services of their own; those beyond share one named "(other hosts)". 0: 2048
 	Endpoints   int // records of paths of one worker, all services together; beyond, unknown paths are noise. 0: 20,000
@@ -104,6 +107,24 @@ func (in *Inventory) Snapshot(captures []analyze.Capture, counts *capture.Counts
 		in.hand(&w.calls)
 	}
 	return snap
+}
+
+// Explain says why a path (as on the wire, without a query) has its template, in
+// each service that has an endpoint for it. It is to be called after
+// [Inventory.Snapshot].
+func (in *Inventory) Explain(path []byte) (list []endpoint.Explanation) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	state := &in.workers[0].state
+	state.deciding = true
+	for _, s := range state.sortedServices() {
+		for _, e := range s.tree.Explain(path) {
+			e.Service = s.name
+			list = append(list, e)
+		}
+	}
+	state.deciding = false
+	return list
 }
 
 // hand gives the rows to the caller. in.mu is held.

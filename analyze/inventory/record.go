@@ -274,7 +274,7 @@ func (s *state) others() *service {
 }
 
 func (s *state) newService(name string) *service {
-	return &service{name: name, tree: endpoint.NewTree(endpoint.Options{}, s.newRecord),
+	return &service{name: name, tree: endpoint.NewTree(endpoint.Options{Routes: s.opts.Routes.For(name)}, s.newRecord),
 		addresses: tally.NewTable[netip.AddrPort, *struct{}](32, rankAddress)}
 }
 

@@ -249,7 +249,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	case !x.Request.Seen:
 		w.state.counts[responsesOnly]++
 	case len(x.Method) == 0 || len(x.Target) == 0: // HTTP/2 joined midway: what is not known is no endpoint
-	case endpoint.Noise(x.Method, path):
+	case endpoint.Noise(x.Method, path) && !svc.tree.Routed([]byte(x.Method), path):
 	default:
 		made := answered(x) && w.state.records < w.in.opts.Endpoints && !o.Frozen
 		if answered(x) && !made {

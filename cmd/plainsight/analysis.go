@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 
 	"plainsight/analyze"
+	"plainsight/analyze/endpoint"
 	"plainsight/analyze/inventory"
 	"plainsight/capture"
 	"plainsight/storage"
@@ -23,6 +26,10 @@ type analysis struct {
 	Lines func(capture.Handler) capture.Handler
 	// Run takes the exchanges as rows while they pass; nil: nobody wants them.
 	Run storage.Writer
+	// Routes are templates that go before what is inferred; nil: none.
+	Routes *endpoint.Routes
+	// Explain is a path whose templates are explained on standard output; empty: none.
+	Explain string
 	// CountOnly: nothing is concluded but what was read and how much of it.
 	CountOnly bool
 }
@@ -39,7 +46,7 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 	var storeErr error
 	ctx, stop := in.interruptible(ctx)
 	defer stop()
-	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name}
+	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name, Routes: how.Routes}
 	if how.Run != nil {
 		// An interrupted run still keeps what it saw.
 		write := context.WithoutCancel(ctx)
@@ -51,7 +58,8 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 			}
 		}
 	}
-	var c concluder = inventory.New(o)
+	all := inventory.New(o)
+	var c concluder = all
 	if how.CountOnly {
 		c, in.bodies = new(totals), false
 	}
@@ -73,6 +81,12 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 	snap := c.Snapshot(files, &counts)
 	if storeErr != nil {
 		return nil, storeError(storeErr)
+	}
+	if how.Routes != nil && !slices.ContainsFunc(snap.Endpoints, func(e analyze.Endpoint) bool { return how.Routes.Has(e.Template) }) {
+		a.Log.Warn("no request fits any of the routes: do they name another host, or another base path?")
+	}
+	if how.Explain != "" {
+		return snap, cmp.Or(explain(a.Stdout, all, how.Explain), err)
 	}
 	return snap, err
 }

@@ -19,6 +19,7 @@ type openapiCmd struct {
 	Out     string   `help:"Write a document for each service into DIR (otherwise to standard output)." placeholder:"DIR"`
 	JSON    bool     `name:"json" help:"Write JSON instead of YAML."`
 	Service string   `help:"Only this service." placeholder:"NAME"`
+	Routes  string   `help:"Path templates that go before what is inferred: a list (GET /users/{id} on each line) or an OpenAPI document." placeholder:"FILE"`
 	Shards  int      `default:"0" help:"Shards that read connections side by side; 0: one for each core." placeholder:"N"`
 }
 
@@ -34,7 +35,11 @@ func (c *openapiCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	snap, err := a.analyze(ctx, in, analysis{Key: analyze.NewKey(), Shards: c.Shards})
+	routes, err := readRoutes(c.Routes)
+	if err != nil {
+		return err
+	}
+	snap, err := a.analyze(ctx, in, analysis{Key: analyze.NewKey(), Shards: c.Shards, Routes: routes})
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,8 @@ type readCmd struct {
 	KeyFile    string `help:"Key of the fingerprints that join equal values; made if it is missing." placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
 	Exchanges  string `help:"Write each exchange, handshake and stream to FILE as a line of JSON." placeholder:"FILE"`
 	Reveal     bool   `help:"Write those lines as seen, not masked: they will hold secrets."`
+	Routes     string `help:"Path templates that go before what is inferred: a list (GET /users/{id} on each line) or an OpenAPI document." placeholder:"FILE"`
+	Explain    string `help:"Say why PATH has its template, in place of a report." placeholder:"PATH"`
 	NoAnalysis bool   `help:"Count what is there and conclude nothing: no endpoints, no findings."`
 	Shards     int    `default:"0" help:"Shards that read connections side by side; 0: one for each core." placeholder:"N"`
 }
@@ -76,11 +78,15 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 		}
 		defer run.Close()
 	}
+	routes, err := readRoutes(c.Routes)
+	if err != nil {
+		return err
+	}
 	lines, closeLines, err := c.lines(a, in)
 	if err != nil {
 		return err
 	}
-	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: c.Shards, Lines: lines, Run: run, CountOnly: c.NoAnalysis})
+	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: c.Shards, Lines: lines, Run: run, Routes: routes, Explain: c.Explain, CountOnly: c.NoAnalysis})
 	if e := closeLines(); err == nil && e != nil {
 		err = fmt.Errorf("write exchanges: %w", e)
 	}
@@ -105,7 +111,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	if f, ok := report.ByName(c.Format); ok {
+	if f, ok := report.ByName(c.Format); ok && c.Explain == "" {
 		width, onTerminal := terminal(a.Stdout)
 		colour := onTerminal && os.Getenv("NO_COLOR") == ""
 		if err := f.Write(a.Stdout, snap, report.Options{Width: width, Colour: colour}); err != nil {
@@ -137,6 +143,8 @@ func (c *readCmd) noConclusions(outputs []output) error {
 	switch {
 	case c.Keep:
 		return usagef("--no-analysis concludes nothing that could be kept: leave one of them out")
+	case c.Explain != "" || c.Routes != "":
+		return usagef("--no-analysis finds no endpoints: leave it out, or --explain and --routes")
 	case c.FailOn != "never":
 		return usagef("--no-analysis finds nothing that --fail-on could judge: leave one of them out")
 	}

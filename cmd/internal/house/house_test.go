@@ -40,7 +40,7 @@ var edges = map[string][]string{
 	"analyze/endpoint":  {"analyze", "analyze/body", "analyze/shape"}, // like bodies, and values in them, are evidence for one template
 	"analyze/exchanges": {"analyze", "capture"},
 	"analyze/inventory": {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
-	"analyze/openapi":   {"analyze"},
+	"analyze/openapi":   {"analyze", "analyze/endpoint"}, // the routes of documents
 	"analyze/posture":   {"analyze", "analyze/body", "analyze/sensitive", "analyze/tally"},
 	"analyze/report":    {"analyze"},
 	"analyze/sensitive": {"analyze", "analyze/body"},
