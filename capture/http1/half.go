@@ -414,6 +414,9 @@ func (p *parser) message(h *half, s start, head []byte, at capture.Stamp) {
 	m.Headers = h.f.headers(m.Headers, block[line:], p.Headers)
 	h.f.conclude()
 	m.Seen, m.Start, m.End, m.Proto = true, h.start, at, s.proto
+	if s.proto == capture.HTTP10 && h.f.chunked {
+		h.f.flaws |= capture.FlawTransferEncoding // faulty framing (RFC 9112 §6.1), whoever believes it
+	}
 	m.ContentLength = h.f.length
 	m.Chunked = h.f.chunked
 	m.Flaws |= s.flaws | h.f.flaws
