@@ -249,6 +249,7 @@ func (f *fields) transferEncoding(value capture.Text) {
 		item = bytes.Trim(item, " \t")
 		switch {
 		case len(item) == 0:
+			f.flaws |= capture.FlawTransferEncoding // allowed in lists (RFC 9110 §5.6.1), and a way to smuggle
 		case capture.EqualFold(item, "chunked"):
 			if f.chunked || f.transfer {
 				f.flaws |= capture.FlawTransferEncoding
