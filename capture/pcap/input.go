@@ -70,6 +70,8 @@ func openPath(path string, o Options) (in *input, size int64, err error) {
 		err = pathError(path, err)
 	case info.IsDir():
 		err = &Error{path, ErrDirectory, "name the capture files in it"}
+	case o.Wait != nil && info.Mode().IsRegular():
+		in, err = newInput(&growing{File: file, path: path, wait: o.Wait}, path, o)
 	default:
 		in, err = newInput(file, path, o)
 	}

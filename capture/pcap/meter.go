@@ -25,6 +25,12 @@ func newMeter(r io.Reader, digest bool) *meter {
 	return m
 }
 
+// left says that the file is not all written, and nobody wants to wait for it.
+func (m *meter) left() bool {
+	g, ok := m.src.(*growing)
+	return ok && g.left
+}
+
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.src.Read(p)
 	m.read += int64(n)

@@ -1,6 +1,6 @@
 // Package pcap reads capture files: pcap and pcapng, also packed with gzip or
-// zstd, one or several in a row, or standard input. Its [Source] is a
-// capture.Source and says of every file what it was, how far it was read and
+// zstd, one or several in a row, those that still grow, or standard input. Its
+// [Source] is a capture.Source and says of every file what it was, how far it was read and
 // whether it was damaged.
 //
 // Files are hostile input. Memory is bounded by [Options]: a record that claims
@@ -38,6 +38,12 @@ type Options struct {
 	Digest bool
 	// Stdin is what the name "-" reads. Default os.Stdin.
 	Stdin io.Reader
+	// Wait makes the source follow files that still grow. It is called, by the
+	// goroutine that opens the source or calls Next, where a regular file holds no
+	// more: true means look again, false that the file ends here, and then a record
+	// that is not all written is no damage. A file that was removed, replaced or cut
+	// while it was followed has ended, too. nil: the end is the end.
+	Wait func() bool
 }
 
 func (o Options) withDefaults() Options {

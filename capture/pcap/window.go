@@ -81,7 +81,7 @@ func (w *window) ended(at int64, what string) error {
 	switch {
 	case w.meter.err != nil:
 		return w.meter.err
-	case w.err == io.EOF && w.base+int64(w.w) == at:
+	case w.err == io.EOF && w.base+int64(w.w) == at || w.meter.left():
 		return io.EOF
 	case w.err == io.EOF:
 		return damage(at, "cut in the middle of "+what)

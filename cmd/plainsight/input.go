@@ -44,9 +44,11 @@ func protocols(bodies bool) []capture.Protocol {
 type inputs struct {
 	captures []string
 	logs     []string
-	stdin    io.Reader // what "-" reads, from its first byte on
-	digest   bool      // want the SHA-256 of every file
-	bodies   bool      // want the bodies of messages
+	stdin    io.Reader    // what "-" reads, from its first byte on
+	digest   bool         // want the SHA-256 of every file
+	bodies   bool         // want the bodies of messages
+	wait     func() bool  // at the end of a capture that is followed; nil: it ends there
+	flush    func() error // writes out what was found so far, before waiting
 	names    atomic.Pointer[[]begin]
 }
 
@@ -58,8 +60,19 @@ type begin struct {
 
 // sort tells captures from logs by the first bytes of each file.
 func (a *app) inputs(files []string) (*inputs, error) {
-	in := &inputs{stdin: a.Stdin, bodies: true}
+	in := &inputs{stdin: a.Stdin, bodies: true, flush: func() error { return nil }}
 	for _, name := range files {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			captures, skipped, err := pcap.Dir(name, pcap.Options{})
+			if err != nil {
+				return nil, usageOf(err)
+			}
+			if skipped > 0 {
+				a.Log.Warn("files that are no captures were passed over", "directory", base(name), "files", skipped, "captures", len(captures))
+			}
+			in.captures = append(in.captures, captures...)
+			continue
+		}
 		head := make([]byte, 4096)
 		var n int
 		if name == "-" {
@@ -78,14 +91,38 @@ func (a *app) inputs(files []string) (*inputs, error) {
 	return in, nil
 }
 
-// grace is how long what feeds a pipe may take to end after an interrupt.
+// look is how often a file that is followed is looked at.
+const look = 200 * time.Millisecond
+
+// follow has the capture read as it grows, until ctx is done.
+func (in *inputs) follow(ctx context.Context) error {
+	if len(in.captures) != 1 || len(in.logs) > 0 || in.captures[0] == "-" {
+		return usagef("--follow is for one capture file that grows (a pipe is followed anyway: read -)")
+	}
+	in.wait = func() bool {
+		if in.flush() != nil {
+			return false // nobody takes what is found; who opened the lines reports it
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(look):
+			return true
+		}
+	}
+	return nil
+}
+
+// grace is how long what feeds a pipe may take to end after an interrupt, and
+// how long is read what a followed file holds then.
 const grace = 2 * time.Second
 
 // interruptible gives the context to read with. An interrupt from a terminal
 // goes to all programs of a pipe: the one before us ends it, and then the
-// capture is whole and not broken off. So a pipe is given time to end.
+// capture is whole and not broken off. So a pipe is given time to end. A file
+// that is followed ends with the interrupt.
 func (in *inputs) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !slices.Contains(in.captures, "-") && !slices.Contains(in.logs, "-") {
+	if in.wait == nil && !slices.Contains(in.captures, "-") && !slices.Contains(in.logs, "-") {
 		return context.WithCancel(ctx)
 	}
 	read, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -146,12 +183,15 @@ func (in *inputs) read(ctx context.Context, a *app, shards int, handler func(sha
 	var counts capture.Counts
 	frames := uint64(0)
 	if len(in.captures) > 0 {
-		src, err := pcap.Files(pcap.Options{Digest: in.digest, Stdin: in.stdin}, in.captures...)
+		src, err := pcap.Files(pcap.Options{Digest: in.digest, Stdin: in.stdin, Wait: in.wait}, in.captures...)
 		if err != nil {
 			return nil, counts, usageOf(err)
 		}
 		defer src.Close()
-		stop := a.progress(src.Progress)
+		stop := func() {}
+		if in.wait == nil { // what grows has no end to be near to
+			stop = a.progress(src.Progress)
+		}
 		counts, err = flow.Run(ctx, &tracked{Source: src, in: in, at: -1}, shards, flow.Options{Protocols: protocols(in.bodies), Logger: a.Log}, handler)
 		stop()
 		for _, f := range src.Files() {

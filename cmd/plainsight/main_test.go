@@ -57,6 +57,7 @@ func TestBadInputGetsOneLineThatNamesTheFix(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := write(t, "file", []byte("x"))
+	capture0 := shop(t)
 	unknownLink := bytes.Clone(capture)
 	unknownLink[20] = 147 // LINKTYPE_USER0
 	for _, c := range []struct {
@@ -83,6 +84,8 @@ func TestBadInputGetsOneLineThatNamesTheFix(t *testing.T) {
 		{"counts as a page", []string{"read", "--no-analysis", "--format", "html", "x"}, exitUsage, "--no-analysis"},
 		{"counts kept", []string{"read", "--no-analysis", "--keep", "x"}, exitUsage, "--no-analysis"},
 		{"counts judged", []string{"read", "--no-analysis", "--fail-on", "high", "x"}, exitUsage, "--no-analysis"},
+		{"following several", []string{"read", "--follow", capture0, capture0}, exitUsage, "one capture file"},
+		{"following and keeping", []string{"read", "--follow", "--keep", capture0}, exitUsage, "--follow"},
 		{"store that is a file", []string{"read", "--key-file", filepath.Join(dir, "key"), "--store", file, shop(t)}, exitFailed, "--store"},
 		{"store below a file", []string{"read", "--key-file", filepath.Join(dir, "key"), "--store", filepath.Join(file, "store"), shop(t)}, exitFailed, "--store"},
 		{"key that is none", []string{"read", "--key-file", file, "--keep", shop(t)}, exitUsage, "64 hex digits"},

@@ -21,21 +21,22 @@ import (
 )
 
 type readCmd struct {
-	Files []string `arg:"" name:"file" help:"Captures (pcap, pcapng, gzip or zstd of them), logs of exchanges (NDJSON), or - for standard input."`
+	Files []string `arg:"" name:"file" help:"Captures (pcap, pcapng, gzip or zstd of them), directories of them, logs of exchanges (NDJSON), or - for standard input."`
 
 	Format string   `enum:"text,json,html,sarif,none" default:"text" help:"What goes to standard output: ${enum}." placeholder:"FORMAT"`
 	Output []string `short:"o" help:"Write a report to FILE too, in the format of its ending (.txt .json .html .sarif)." placeholder:"FILE"`
 	FailOn string   `enum:"info,low,medium,high,critical,never" default:"never" help:"Exit with 1 on a finding at least this severe: ${enum}." placeholder:"SEVERITY"`
 
-	Keep       bool   `help:"Keep the result in the local store, for plainsight query."`
+	Keep       bool   `help:"Keep the result in the local store."`
 	Store      string `help:"Keep it in this store: a directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
 	KeyFile    string `help:"Key of the fingerprints that join equal values; made if it is missing." placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
 	Exchanges  string `help:"Write each exchange, handshake and stream to FILE as a line of JSON." placeholder:"FILE"`
 	Reveal     bool   `help:"Write those lines as seen, not masked: they will hold secrets."`
 	Routes     string `help:"Path templates that go before what is inferred: a list (GET /users/{id} on each line) or an OpenAPI document." placeholder:"FILE"`
 	Explain    string `help:"Say why PATH has its template, in place of a report." placeholder:"PATH"`
-	NoAnalysis bool   `help:"Count what is there and conclude nothing: no endpoints, no findings."`
-	Shards     int    `default:"0" help:"Shards that read connections side by side; 0: one for each core." placeholder:"N"`
+	Follow     bool   `help:"Wait for the capture to grow, until interrupted."`
+	NoAnalysis bool   `help:"Count only: no endpoints, no findings."`
+	Shards     int    `default:"0" help:"Shards to read with; 0: one for each core." placeholder:"N"`
 }
 
 // Help is shown below the flags.
@@ -62,6 +63,16 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	}
 	keep := (c.Keep || c.Store != "") && !c.NoAnalysis // a store may be named by the environment
 	in.digest = keep
+	shards := c.Shards
+	if c.Follow {
+		if keep {
+			return usagef("--follow cannot keep: a file that grows is another one each time (read it with --keep when it is whole)")
+		}
+		if err := in.follow(ctx); err != nil {
+			return err
+		}
+		shards = 1 // shards work on batches, and a batch may wait long to be full
+	}
 	key, err := c.key(keep)
 	if err != nil {
 		return err
@@ -86,7 +97,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: c.Shards, Lines: lines, Run: run, Routes: routes, Explain: c.Explain, CountOnly: c.NoAnalysis})
+	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: shards, Lines: lines, Run: run, Routes: routes, Explain: c.Explain, CountOnly: c.NoAnalysis})
 	if e := closeLines(); err == nil && e != nil {
 		err = fmt.Errorf("write exchanges: %w", e)
 	}
@@ -208,6 +219,7 @@ func (c *readCmd) lines(a *app, in *inputs) (wrap func(capture.Handler) capture.
 		out, closeOut = f, f.Close
 	}
 	w := exchanges.New(out, exchanges.Options{Reveal: c.Reveal, Mask: sensitive.MaskText, Name: in.name})
+	in.flush = w.Flush
 	return w.Handler, func() error { return errors.Join(w.Flush(), closeOut()) }, nil
 }
 
