@@ -14,6 +14,7 @@ import (
 
 	"plainsight/analyze"
 	"plainsight/analyze/endpoint"
+	"plainsight/analyze/sensitive"
 	"plainsight/capture"
 )
 
@@ -21,6 +22,8 @@ import (
 type Options struct {
 	Key     analyze.Key // of fingerprints
 	Version string      // of plainsight, for the snapshot
+
+	Rules *sensitive.Rules // of the user, beside the kinds of package sensitive; nil: none
 
 	// Capture gives the base name of the capture that a frame came from; nil where
 	// there is none.

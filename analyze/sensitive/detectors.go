@@ -1,5 +1,7 @@
 package sensitive
 
+import "plainsight/analyze"
+
 // Category groups detectors.
 type Category string
 
@@ -20,7 +22,8 @@ type Detector struct {
 	ID       string
 	Title    string
 	Category Category
-	Profile  Profile // how bad it is, by place
+	Profile  Profile          // how bad it is, by place
+	Grade    analyze.Severity // of the profile Own
 
 	// Names are the phrases that call a value this, without their case style:
 	// "card number" stands for cardNumber, CARD_NO, card-nbr and the like. Words

@@ -37,8 +37,9 @@ const maxLine = 64 << 20
 // ScanJSONL reads messages, a JSON object a line (id, dir, url, headers as pairs,
 // body or body_b64), and writes what it finds in them, a JSON object a line (id,
 // at, ptr, type, confidence). An error names the line.
-func ScanJSONL(r io.Reader, w io.Writer, key analyze.Key) error {
-	s := NewScanner(Options{Key: key, Pointers: true})
+func ScanJSONL(r io.Reader, w io.Writer, o Options) error {
+	o.Pointers = true
+	s := NewScanner(o)
 	var walker body.Walker
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<16), maxLine)

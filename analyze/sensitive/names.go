@@ -23,6 +23,7 @@ const (
 type class struct {
 	hints set
 	flags nameFlags
+	own   uint64 // rules of the user that know the name, by bit
 	// opens: as a parent it may complete the name of its child ("card" for
 	// "number"); closes: as a child it may be completed by its parent.
 	opens, closes bool

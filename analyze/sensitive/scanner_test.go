@@ -565,7 +565,7 @@ func TestScanJSONL(t *testing.T) {
 {"id":"2","dir":"response","headers":[["x-user-email","bob@shop.dev"]],"body_b64":"eyJzc24iOiIzMzUtODYtNjgxMCJ9"}
 `
 	var out bytes.Buffer
-	if err := ScanJSONL(strings.NewReader(in), &out, analyze.Key{}); err != nil {
+	if err := ScanJSONL(strings.NewReader(in), &out, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"id":"1","at":"query","ptr":"token","type":"access_token","confidence":0.85}
@@ -576,7 +576,7 @@ func TestScanJSONL(t *testing.T) {
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())
 	}
-	if err := ScanJSONL(strings.NewReader("{}\nnonsense with 4757632618400128\n"), &out, analyze.Key{}); err == nil || !strings.HasPrefix(err.Error(), "line 2") || strings.Contains(err.Error(), "4757") {
+	if err := ScanJSONL(strings.NewReader("{}\nnonsense with 4757632618400128\n"), &out, Options{}); err == nil || !strings.HasPrefix(err.Error(), "line 2") || strings.Contains(err.Error(), "4757") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -34,6 +34,7 @@ type Options struct {
 	Nested   int         // bytes of JSON inside a string that are walked; 0: 64 KiB
 	Value    int         // bytes of one value that are looked at; 0: 1 MiB
 	Pointers bool        // fill in Hit.Pointer
+	Rules    *Rules      // of the user; nil: none
 }
 
 // Message says what a scanner is about to see.
@@ -175,6 +176,7 @@ func (s *Scanner) lookup(parent, name []byte) class {
 			return class{} // a name that is a value says nothing, and does not come again
 		}
 		c = classify(nil, name)
+		c.own = s.options.Rules.named(name)
 		s.remember(name, c)
 	}
 	if len(parent) == 0 || !c.closes && c.hints.empty() {
@@ -195,6 +197,7 @@ func (s *Scanner) lookup(parent, name []byte) class {
 	both, ok := s.names[string(s.scratch)]
 	if !ok {
 		both = classify(parent, name)
+		both.own = c.own
 		s.remember(s.scratch, both)
 	}
 	return both
@@ -263,6 +266,9 @@ func (s *Scanner) judge(w where, c *class, text []byte, number bool) {
 	for i := range s.finder.found {
 		f := &s.finder.found[i]
 		s.report(w, &Detectors[f.detector], text[f.from:f.to], f.confidence)
+	}
+	if s.options.Rules != nil {
+		s.own(w, c.own, text)
 	}
 }
 
@@ -698,6 +704,10 @@ func (s *Scanner) authorization(w where, value []byte) {
 			rest = bytes.Trim(rest[6:], "\"")
 		}
 		s.bearer(w, rest)
+		if s.options.Rules != nil {
+			c := s.class(nil, w.name)
+			s.own(w, c.own, rest)
+		}
 	default: // Digest, AWS4-HMAC-SHA256, Negotiate: signatures, no reusable secret but known shapes
 		var c class
 		c.flags = ident | public

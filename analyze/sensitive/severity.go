@@ -16,9 +16,10 @@ const (
 	HealthData                        // F: and special categories (GDPR Art. 9)
 	Contact                           // G
 	WeakIdentifier                    // H
+	Own                               // of a user's rule: Detector.Grade, wherever it is
 )
 
-var profileNames = [...]string{"A live secret", "B session credential", "C password", "D card number", "D! card authentication data", "E government id or account", "F health and special category", "G contact data", "H weak identifier"}
+var profileNames = [...]string{"A live secret", "B session credential", "C password", "D card number", "D! card authentication data", "E government id or account", "F health and special category", "G contact data", "H weak identifier", "of a rule"}
 
 func (p Profile) String() string { return profileNames[p] }
 
@@ -41,6 +42,9 @@ var grades = [...]struct{ url, request, response, header, plain analyze.Severity
 // What only the exchange or the endpoint tells (a login, hundreds of distinct
 // values, no authentication) is for the caller to add.
 func Severity(d *Detector, p analyze.Place, wire analyze.Wire) analyze.Severity {
+	if d.Profile == Own {
+		return d.Grade
+	}
 	g := &grades[d.Profile]
 	s := g.response
 	switch p.Where {

@@ -11,6 +11,7 @@ import (
 	"plainsight/analyze"
 	"plainsight/analyze/endpoint"
 	"plainsight/analyze/inventory"
+	"plainsight/analyze/sensitive"
 	"plainsight/capture"
 	"plainsight/storage"
 )
@@ -28,6 +29,8 @@ type analysis struct {
 	Run storage.Writer
 	// Routes are templates that go before what is inferred; nil: none.
 	Routes *endpoint.Routes
+	// Rules are the user's own, beside the built-in kinds of sensitive data; nil: none.
+	Rules *sensitive.Rules
 	// Explain is a path whose templates are explained on standard output; empty: none.
 	Explain string
 	// CountOnly: nothing is concluded but what was read and how much of it.
@@ -46,7 +49,7 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 	var storeErr error
 	ctx, stop := in.interruptible(ctx)
 	defer stop()
-	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name, Routes: how.Routes}
+	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name, Routes: how.Routes, Rules: how.Rules}
 	if how.Run != nil {
 		// An interrupted run still keeps what it saw.
 		write := context.WithoutCancel(ctx)

@@ -35,6 +35,7 @@ type readCmd struct {
 	Routes     string `help:"Path templates that go before what is inferred: a list (GET /users/{id} on each line) or an OpenAPI document." placeholder:"FILE"`
 	Explain    string `help:"Say why PATH has its template, in place of a report." placeholder:"PATH"`
 	Follow     bool   `help:"Wait for the capture to grow, until interrupted."`
+	Rules      string `help:"Kinds of sensitive data of your own, beside the built-in ones (YAML)." placeholder:"FILE"`
 	NoAnalysis bool   `help:"Count only: no endpoints, no findings."`
 	Shards     int    `default:"0" help:"Shards to read with; 0: one for each core." placeholder:"N"`
 }
@@ -93,11 +94,15 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	rules, err := readRules(c.Rules)
+	if err != nil {
+		return err
+	}
 	lines, closeLines, err := c.lines(a, in)
 	if err != nil {
 		return err
 	}
-	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: shards, Lines: lines, Run: run, Routes: routes, Explain: c.Explain, CountOnly: c.NoAnalysis})
+	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: shards, Lines: lines, Run: run, Routes: routes, Rules: rules, Explain: c.Explain, CountOnly: c.NoAnalysis})
 	if e := closeLines(); err == nil && e != nil {
 		err = fmt.Errorf("write exchanges: %w", e)
 	}

@@ -13,6 +13,7 @@ import (
 type scanCmd struct {
 	JSONL       bool   `name:"jsonl" help:"Read messages, a JSON object a line (id, dir, url, headers, body), and write what is in them a line each."`
 	ContentType string `name:"type" help:"Content type of the body; found out where it is not given." placeholder:"TYPE"`
+	Rules       string `help:"Rules of your own beside the built-in kinds (YAML)." placeholder:"FILE"`
 	JSON        bool   `name:"json" help:"Write JSON lines instead of a table."`
 }
 
@@ -26,8 +27,13 @@ const maxBody = 64 << 20
 
 // Run scans standard input.
 func (c *scanCmd) Run(a *app) error {
+	rules, err := readRules(c.Rules)
+	if err != nil {
+		return err
+	}
+	o := sensitive.Options{Key: analyze.NewKey(), Rules: rules}
 	if c.JSONL {
-		if err := sensitive.ScanJSONL(a.Stdin, a.Stdout, analyze.NewKey()); err != nil {
+		if err := sensitive.ScanJSONL(a.Stdin, a.Stdout, o); err != nil {
 			return usageError{err}
 		}
 		return nil
@@ -40,7 +46,7 @@ func (c *scanCmd) Run(a *app) error {
 		raw = raw[:maxBody]
 		a.Log.Warn("only the first part of the body is scanned", "bytes", maxBody)
 	}
-	hits := scanBody(raw, c.ContentType)
+	hits := scanBody(raw, c.ContentType, o)
 	if c.JSON {
 		return writeHits(a.Stdout, hits)
 	}
@@ -65,8 +71,8 @@ type hit struct {
 	Confidence  float32 `json:"confidence"`
 }
 
-func scanBody(raw []byte, contentType string) []hit {
-	s := sensitive.NewScanner(sensitive.Options{Key: analyze.NewKey()})
+func scanBody(raw []byte, contentType string, o sensitive.Options) []hit {
+	s := sensitive.NewScanner(o)
 	s.Reset(sensitive.Message{Side: analyze.Response})
 	var w body.Walker
 	w.Walk([]byte(contentType), raw, s)
