@@ -36,6 +36,8 @@ type readCmd struct {
 	Explain    string `help:"Say why PATH has its template, in place of a report." placeholder:"PATH"`
 	Follow     bool   `help:"Wait for the capture to grow, until interrupted."`
 	Rules      string `help:"Kinds of sensitive data of your own, beside the built-in ones (YAML)." placeholder:"FILE"`
+	Baseline   string `help:"Report only what is new since this: a JSON report or a store." placeholder:"STORE|FILE.json"`
+	Config     string `help:"Mutes, with reason and day of expiry (./plainsight.yaml if it is there)." placeholder:"FILE"`
 	NoAnalysis bool   `help:"Count only: no endpoints, no findings."`
 	Shards     int    `default:"0" help:"Shards to read with; 0: one for each core." placeholder:"N"`
 }
@@ -73,6 +75,10 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		shards = 1 // shards work on batches, and a batch may wait long to be full
+	}
+	judgement, err := a.judge(ctx, c.Baseline, c.Config)
+	if err != nil {
+		return err
 	}
 	key, err := c.key(keep)
 	if err != nil {
@@ -122,6 +128,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 			return storeError(err)
 		}
 	}
+	snap = judgement.apply(snap)
 	for _, o := range outputs {
 		if err := o.write(snap); err != nil {
 			return err
@@ -157,6 +164,8 @@ func (c *readCmd) noConclusions(outputs []output) error {
 		}
 	}
 	switch {
+	case c.Baseline != "":
+		return usagef("--no-analysis finds nothing that --baseline could know: leave one of them out")
 	case c.Keep:
 		return usagef("--no-analysis concludes nothing that could be kept: leave one of them out")
 	case c.Explain != "" || c.Routes != "":

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"plainsight/analyze"
+	"plainsight/analyze/report"
+	"plainsight/storage/clickhouse"
+)
+
+// Bounds of what is read back, and of what a report says of it.
+const (
+	maxBaseline = 1 << 30 // bytes of a report
+	maxConfig   = 1 << 20 // bytes of plainsight.yaml
+	maxListed   = 50      // findings that are muted, by name
+)
+
+// defaultConfig is read where no other is named, if it is there.
+const defaultConfig = "plainsight.yaml"
+
+// judgement is what a run leaves out of its report: what is known, and what
+// somebody answers for.
+type judgement struct {
+	known map[string]bool // keys of findings
+	mutes []mute
+	now   time.Time
+}
+
+// mute is an entry of plainsight.yaml: findings that are not to be reported,
+// and why.
+type mute struct {
+	Key      string `yaml:"key"` // of one finding; or
+	Rule     string `yaml:"rule"`
+	Service  string `yaml:"service"` // these narrow it down; empty: any
+	Endpoint string `yaml:"endpoint"`
+	Place    string `yaml:"place"`
+	Reason   string `yaml:"reason"`
+	Until    string `yaml:"until"` // the last day, 2026-12-31
+
+	until time.Time // when it is over
+}
+
+// judge reads the baseline and the configuration of a run.
+func (a *app) judge(ctx context.Context, baseline, config string) (*judgement, error) {
+	j := &judgement{now: time.Now()}
+	var err error
+	if j.mutes, err = readMutes(config); err != nil {
+		return nil, err
+	}
+	if baseline != "" {
+		j.known, err = a.baseline(ctx, baseline)
+	}
+	return j, err
+}
+
+// baseline reads the keys of the findings of a JSON report or of a store.
+func (a *app) baseline(ctx context.Context, name string) (map[string]bool, error) {
+	known := map[string]bool{}
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.Mode().IsRegular():
+		text, err := readSmall(name, maxBaseline)
+		if err != nil {
+			return nil, err
+		}
+		var r struct {
+			Schema   string `json:"schema"`
+			Findings []struct {
+				Key string `json:"key"`
+			} `json:"findings"`
+		}
+		if err := json.Unmarshal(text, &r); err != nil || r.Schema != report.SchemaName {
+			return nil, usagef("%s: want a report in JSON (%s), as plainsight read -o FILE.json writes it", name, report.SchemaName)
+		}
+		for _, f := range r.Findings {
+			known[f.Key] = true
+		}
+		return known, nil
+	case err != nil && strings.HasSuffix(name, ".json"):
+		return nil, usageError{err}
+	}
+	s, err := clickhouse.Open(ctx, clickhouse.Options{Store: name, Log: a.Log})
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer s.Close()
+	rows, err := s.Query(ctx, "SELECT key FROM findings_open")
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		v, err := rows.Values()
+		if err != nil {
+			return nil, storeError(err)
+		}
+		known[fmt.Sprint(v[0])] = true
+	}
+	if err := rows.Err(); err != nil {
+		return nil, storeError(err)
+	}
+	return known, nil
+}
+
+// readMutes reads the configuration. Without a name it is ./plainsight.yaml, which
+// need not be there.
+func readMutes(name string) ([]mute, error) {
+	if name == "" {
+		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		name = defaultConfig
+	}
+	text, err := readSmall(name, maxConfig)
+	if err != nil {
+		return nil, err
+	}
+	mutes, line, err := parseMutes(text)
+	if err != nil {
+		return nil, usagef("%s:%d: %w", name, line, err)
+	}
+	return mutes, nil
+}
+
+// parseMutes reads the list of mutes; an error is said of a line.
+func parseMutes(text []byte) (mutes []mute, line int, err error) {
+	defer func() {
+		if recover() != nil { // the decoder fails so on some tags
+			mutes, line, err = nil, 1, errors.New("no YAML that can be read")
+		}
+	}()
+	var config struct {
+		Mutes []mute `yaml:"mutes"`
+	}
+	if err := yaml.UnmarshalWithOptions(text, &config, yaml.Strict()); err != nil {
+		var y yaml.Error
+		if !errors.As(err, &y) {
+			return nil, 1, errors.New("no YAML that can be read")
+		}
+		line = 1
+		if t := y.GetToken(); t != nil && t.Position != nil {
+			line = t.Position.Line
+		}
+		return nil, line, errors.New(analyze.Clean([]byte(y.GetMessage())))
+	}
+	for i := range config.Mutes {
+		m := &config.Mutes[i]
+		line := mutesLine(text, i)
+		switch {
+		case m.Key == "" && m.Rule == "":
+			return nil, line, errors.New("a mute needs the key of a finding, or a rule")
+		case strings.TrimSpace(m.Reason) == "":
+			return nil, line, errors.New("a mute needs a reason")
+		case m.Until == "":
+			return nil, line, errors.New("a mute needs a day until which it holds (until: 2026-12-31)")
+		}
+		day, err := time.Parse(time.DateOnly, m.Until)
+		if err != nil {
+			return nil, line, fmt.Errorf("until: want a day as 2026-12-31")
+		}
+		m.until = day.AddDate(0, 0, 1)
+	}
+	return config.Mutes, 0, nil
+}
+
+// mutesLine is the line where entry i of the list begins.
+func mutesLine(text []byte, i int) int {
+	path, err := yaml.PathString(fmt.Sprintf("$.mutes[%d]", i))
+	if err != nil {
+		return 1
+	}
+	node, err := path.ReadNode(strings.NewReader(string(text)))
+	if err != nil || node.GetToken() == nil || node.GetToken().Position == nil {
+		return 1
+	}
+	return node.GetToken().Position.Line
+}
+
+// covers reports whether a mute is for a finding.
+func (m *mute) covers(f *analyze.Finding) bool {
+	is := func(want, got string) bool { return want == "" || want == got }
+	return is(m.Key, f.Key) && is(m.Rule, f.Rule) && is(m.Service, f.Service) && is(m.Endpoint, f.Endpoint) && is(m.Place, f.Place)
+}
+
+// apply gives the snapshot to report: without what is known or muted, which its
+// coverage tells. s stays as it is; a store keeps all of it.
+func (j *judgement) apply(s *analyze.Snapshot) *analyze.Snapshot {
+	if j.known == nil && len(j.mutes) == 0 {
+		return s
+	}
+	out := *s
+	out.Findings = make([]analyze.Finding, 0, len(s.Findings))
+	known, muted, expired := 0, []string(nil), make([]int, len(j.mutes))
+	for i := range s.Findings {
+		f := &s.Findings[i]
+		if at := slices.IndexFunc(j.mutes, func(m mute) bool { return m.covers(f) && j.now.Before(m.until) }); at >= 0 {
+			m := &j.mutes[at]
+			muted = append(muted, fmt.Sprintf("Muted until %s: %s (%s) at %s. Reason: %s", m.Until, f.Rule, f.Severity, where(f), analyze.Clean([]byte(m.Reason))))
+			continue
+		}
+		if j.known[f.Key] {
+			known++
+			continue
+		}
+		for k := range j.mutes {
+			if j.mutes[k].covers(f) {
+				expired[k]++
+			}
+		}
+		out.Findings = append(out.Findings, *f)
+	}
+	var lines []string
+	if j.known != nil {
+		lines = append(lines, fmt.Sprintf("%s known from the baseline and not shown again.", findings(known)))
+	}
+	for k, n := range expired {
+		if n > 0 {
+			lines = append(lines, fmt.Sprintf("A mute of %s is over since %s: %s shown again.", j.mutes[k].name(), j.mutes[k].Until, findings(n)))
+		}
+	}
+	if n := len(muted) - maxListed; n > 0 {
+		muted = append(muted[:maxListed], fmt.Sprintf("%s muted beside these.", findings(n)))
+	}
+	out.Coverage.NotVisible = slices.Concat(lines, muted, s.Coverage.NotVisible)
+	return &out
+}
+
+func findings(n int) string {
+	if n == 1 {
+		return "1 finding is"
+	}
+	return fmt.Sprintf("%d findings are", n)
+}
+
+func (m *mute) name() string {
+	if m.Rule == "" {
+		return "finding " + analyze.Clean([]byte(m.Key))
+	}
+	return analyze.Clean([]byte(m.Rule))
+}
+
+// where says what a finding is about.
+func where(f *analyze.Finding) string {
+	parts := []string{f.Service, f.Endpoint, f.Place}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
