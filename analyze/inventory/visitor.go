@@ -14,6 +14,9 @@ type visitor struct {
 	echo  bool // the tree wants to hear of values
 	depth int
 	key   []byte // the last name
+	above []byte // the name of the object at hand
+	list  int    // how deep the members of the list at hand stand, 0: none
+	items int    // of it
 	whole []bool // of the scanner's hits so far: the value was nothing else beside
 	soft  softness
 }
@@ -24,6 +27,15 @@ func (v *visitor) Begin(k body.Kind) {
 		v.w.recorder.Begin(k)
 	}
 	v.w.scanner.Begin(k)
+	v.item()
+	switch k {
+	case body.Object:
+		v.above = append(v.above[:0], v.key...)
+	case body.Array:
+		if v.depth <= 2 && (v.list == 0 || v.depth < v.list) {
+			v.list, v.items = v.depth+1, 0
+		}
+	}
 	if v.depth == 1 && v.side == analyze.Response {
 		v.soft.top(v.key, k, nil)
 	}
@@ -36,6 +48,9 @@ func (v *visitor) Key(name []byte) {
 		v.w.recorder.Key(name)
 	}
 	v.w.scanner.Key(name)
+	if v.side == analyze.Request {
+		v.w.o.Key(analyze.InBody, v.above, name)
+	}
 	v.key = append(v.key[:0], name[:min(len(name), 64)]...)
 }
 
@@ -45,6 +60,7 @@ func (v *visitor) Value(k body.Kind, text []byte) {
 		v.w.recorder.Value(k, text)
 	}
 	v.w.scanner.Value(k, text)
+	v.item()
 	if hits := v.w.scanner.Hits(); len(hits) > len(v.whole) {
 		for len(v.whole) < len(hits) {
 			h := &hits[len(v.whole)]
@@ -54,12 +70,23 @@ func (v *visitor) Value(k body.Kind, text []byte) {
 	if v.echo && (k == body.String || k == body.Number) {
 		v.w.svc.tree.Echo(v.key, text)
 	}
+	if v.side == analyze.Request && k == body.String {
+		v.w.o.Text(v.key, text)
+	}
 	if v.depth == 1 {
 		if v.side == analyze.Response {
 			v.soft.top(v.key, k, text)
 		} else {
 			v.w.o.Field(v.key, text)
 		}
+	}
+}
+
+// item counts the members of lists near the top of an answer.
+func (v *visitor) item() {
+	if v.side == analyze.Response && v.depth == v.list && v.list > 0 {
+		v.items++
+		v.w.o.Items = max(v.w.o.Items, v.items)
 	}
 }
 

@@ -240,6 +240,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	path, query := splitTarget(x.Target)
 	o.Path = path
 	o.RequestBody, o.ResponseBody = x.Request.Body, x.Response.Body
+	o.Latency = x.Latency()
 	o.Smuggled = smuggled(&x.Request)
 	o.Partial = !x.Request.Seen || x.Request.Flaws&(capture.FlawGap|capture.FlawCut|capture.FlawMidstream|capture.FlawHeadLimit) != 0
 
@@ -409,7 +410,8 @@ func failedGRPC(h *capture.Header) bool {
 func (w *worker) walk(m *capture.Message, side analyze.Side, status int, set *shape.Set) {
 	ctype := m.Get("content-type")
 	v := &w.visitor
-	v.side, v.depth, v.key, v.set = side, 0, v.key[:0], set != nil
+	v.side, v.depth, v.key, v.above, v.items, v.set = side, 0, v.key[:0], v.above[:0], 0, set != nil
+	v.list = 0
 	if set != nil {
 		w.recorder.Open(set, side, status, ctype)
 	}
@@ -445,6 +447,7 @@ func (w *worker) segments(path []byte) {
 			text = w.decoded
 		}
 		w.scanner.Segment(i, previous, text)
+		w.o.Segment(i, text)
 		previous = segment
 	}
 }

@@ -86,6 +86,8 @@ type Reader struct {
 	o       Observation
 	e       emitter
 	lower   [64]byte
+	plain   []byte // a value decoded twice
+	number  [20]byte
 }
 
 type nameKey struct {

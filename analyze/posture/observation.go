@@ -98,7 +98,9 @@ type Observation struct {
 	Status         int    // 0: no answer
 	SoftFailure    bool   // a 2xx that says it failed (rule 1)
 	Smuggled       Smuggling
-	RequestBody    []byte // decoded, as much as there is
+	Latency        time.Duration // 0: unknown
+	Items          int           // of the longest list near the top of the answer
+	RequestBody    []byte        // decoded, as much as there is
 	ResponseBody   []byte
 	// Partial: the head of the request was not seen whole, so that no credential
 	// means nothing.
@@ -126,6 +128,12 @@ type Observation struct {
 	allowCredentials, hsts, age, signed, gateway           bool
 	maybe, badToken, signedURL, authHeader                 bool // maybe: something that could be a credential was sent
 	oauth                                                  oauth
+	attacks                                                []attack
+	heads                                                  [][]byte // names of the answer's headers
+	gql                                                    gqlShape
+	page                                                   string // the parameter that asks for a very large page
+	privileged                                             string
+	echoed                                                 bool
 	principalHash                                          uint64
 	public                                                 bool // an endpoint that is meant for everybody
 	sensitive                                              bool // some hit in the response weighs
@@ -153,12 +161,17 @@ const (
 	answered
 	parameters
 	bodies
+	attempts
+	xmlBody
+	multipartBody
+	graphQL
+	privilegedField
 )
 
 // Begin starts an observation; the one before is over.
 func (r *Reader) Begin() *Observation {
 	o := &r.o
-	*o = Observation{r: r, seq: o.seq + 1, Credentials: o.Credentials[:0], SetCookies: o.SetCookies[:0], Hits: o.Hits[:0]}
+	*o = Observation{r: r, seq: o.seq + 1, Credentials: o.Credentials[:0], SetCookies: o.SetCookies[:0], Hits: o.Hits[:0], attacks: o.attacks[:0], heads: o.heads[:0]}
 	return o
 }
 
@@ -180,7 +193,13 @@ func (r *Reader) lowered(name []byte) []byte {
 
 // RequestHeader takes a header of the request.
 func (o *Observation) RequestHeader(name, value []byte) {
+	if bytes.IndexByte(value, '{') >= 0 {
+		o.braces(analyze.InHeader, name, value)
+	}
 	lower := o.r.lowered(name)
+	if string(lower) == "content-type" && bytes.HasPrefix(value, []byte("multipart/form-data")) {
+		o.facts |= multipartBody
+	}
 	switch string(lower) {
 	case "":
 		return
@@ -309,6 +328,7 @@ func (o *Observation) cookies(header []byte) {
 		if !ok || len(value) < 8 {
 			continue
 		}
+		o.value(analyze.InCookie, key, value)
 		n := o.r.name(cookieName, key)
 		if n.hint == noise {
 			continue
@@ -329,8 +349,18 @@ func (o *Observation) cookies(header []byte) {
 
 // Parameter takes a query parameter of the request, percent-decoded.
 func (o *Observation) Parameter(key, value []byte) {
+	o.Key(analyze.InQuery, nil, key)
+	o.value(analyze.InQuery, key, value)
 	lower := o.r.lowered(key)
 	switch string(lower) {
+	case "limit", "size", "per_page", "perpage", "page_size", "pagesize", "count", "first", "top", "$top", "max", "rows":
+		if len(value) >= 4 && len(value) <= 9 && len(bytes.Trim(value, "0123456789")) == 0 {
+			o.page = o.r.name(queryName, key).place.Name
+		}
+	case "query":
+		if bytes.IndexByte(value, '{') >= 0 && bytes.HasSuffix(o.Path, []byte("graphql")) {
+			o.gql.read(value)
+		}
 	case "response_type":
 		for _, v := range bytes.Fields(value) {
 			o.oauth.token = o.oauth.token || string(v) == "token" || string(v) == "id_token"
@@ -385,6 +415,7 @@ func loopbackURL(rest []byte) bool {
 
 // Field takes a field at the top of the request's body.
 func (o *Observation) Field(key, value []byte) {
+	o.privilege(key, value)
 	if string(key) == "grant_type" && string(value) == "password" {
 		o.oauth.passwordGrant = true
 	}
@@ -392,6 +423,9 @@ func (o *Observation) Field(key, value []byte) {
 
 // ResponseHeader takes a header of the response.
 func (o *Observation) ResponseHeader(name, value []byte) {
+	if len(o.heads) < 64 {
+		o.heads = append(o.heads, name)
+	}
 	switch string(o.r.lowered(name)) {
 	case "set-cookie":
 		o.setCookie(value)
@@ -492,6 +526,9 @@ func (o *Observation) Done() {
 	set(smuggled, o.Smuggled != 0)
 	set(browserOrigin, len(o.origin) > 0)
 	set(answered, o.Status > 0)
+	set(attempts, len(o.attacks) > 0)
+	set(graphQL, o.gql.operations > 0)
+	set(xmlBody, bytes.HasPrefix(bytes.TrimLeft(prefix(o.RequestBody, 64), " \t\r\n\ufeff"), []byte("<")))
 	set(bodies, len(o.RequestBody) > 0 || len(o.ResponseBody) > 0)
 }
 

@@ -3,6 +3,7 @@ package posture
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,10 +165,13 @@ const (
 	noteRS // families of signatures
 	noteHS
 	noteEncrypted
+	noteProof // the answer itself shows the effect
 )
 
 // Rules is the catalogue.
-var Rules = []Rule{
+var Rules = slices.Concat(plainRules, attackRules)
+
+var plainRules = []Rule{
 	{
 		Rule: analyze.Rule{ID: "enc.clear-credential", Title: "Credential sent in the clear", Practice: analyze.Encryption, Severity: analyze.High, Level: analyze.Proved,
 			Trigger: "an Authorization header, session cookie, password or code in bytes that crossed the wire without TLS",
@@ -1036,14 +1040,14 @@ var Rules = []Rule{
 	{
 		Rule: analyze.Rule{ID: "gql.introspection", Title: "GraphQL introspection answered", Practice: analyze.Validation, Severity: analyze.Low, Level: analyze.Proved,
 			Trigger: "a query of __schema that is answered with the schema",
-			Quiet:   "silent for authenticated callers and on loopback",
+			Quiet:   "silent for authenticated callers; info on loopback",
 			Why:     "It lists every type and operation, internal ones included.",
 			Fix:     "Switch introspection off in production or require a developer's role.",
 			OWASP:   []string{"API8:2023"}, CWE: []string{"CWE-200"}},
 		say: "The GraphQL schema was handed out", near: true, need: success | unauthenticated | bodies,
 		exchange: func(o *Observation, e *emitter) {
-			if o.Peer != Loopback && bytes.Contains(prefix(o.ResponseBody, 256), []byte(`"__schema"`)) {
-				e.see(analyze.Place{}, analyze.Low)
+			if bytes.Contains(prefix(o.ResponseBody, 256), []byte(`"__schema":`)) {
+				e.see(analyze.Place{}, byDistance(o.Peer, analyze.Low, analyze.Low, analyze.Low, analyze.Info))
 			}
 		},
 	},

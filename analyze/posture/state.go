@@ -41,6 +41,9 @@ type Stats struct {
 	SecureSuccess   uint64
 	Browser         uint64 // answers inside TLS to browsers
 	HSTS            uint64 // of these, with Strict-Transport-Security
+	Clean           uint64 // successes without anything like an attack
+	CleanMost       uint64 // the largest answer of these, in bytes
+	Broken          uint64 // 5xx
 }
 
 // Add adds the counts of o.
@@ -52,6 +55,9 @@ func (s *Stats) Add(o Stats) {
 	s.SecureSuccess += o.SecureSuccess
 	s.Browser += o.Browser
 	s.HSTS += o.HSTS
+	s.Clean += o.Clean
+	s.CleanMost = max(s.CleanMost, o.CleanMost)
+	s.Broken += o.Broken
 }
 
 // Stats returns the counts.
@@ -64,6 +70,7 @@ type Tally struct {
 	severity   analyze.Severity
 	peers      uint8 // bits by Peer
 	note       uint16
+	most       uint64 // the largest amount the rule met
 	principals tally.Distinct
 	samples    tally.Samples
 	evidence   tally.Firsts[evidence]
@@ -81,6 +88,7 @@ func (t *Tally) merge(o *Tally) {
 	t.severity = max(t.severity, o.severity)
 	t.peers |= o.peers
 	t.note |= o.note
+	t.most = max(t.most, o.most)
 	t.principals.Merge(&o.principals)
 	t.samples.Merge(&o.samples)
 	t.evidence.Merge(&o.evidence)
@@ -216,6 +224,13 @@ func (o *Observation) ask(endpoint, service *State) {
 var mozilla = []byte("Mozilla/") // how browsers begin
 
 func count(o *Observation, s *Stats) {
+	switch {
+	case o.Status >= 500:
+		s.Broken++
+	case o.Success && len(o.attacks) == 0:
+		s.Clean++
+		s.CleanMost = max(s.CleanMost, uint64(len(o.ResponseBody)))
+	}
 	switch {
 	case o.Status == 401 || o.Status == 403:
 		s.Refused++
