@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -23,9 +24,10 @@ import (
 type Options struct {
 	// Reveal writes paths, query values and header values as seen.
 	Reveal bool
-	// Mask replaces the secrets and personal values in a text that is shown
-	// (host, path, user agent). It is not called where Reveal is set.
-	Mask func(text []byte) string
+	// Mask makes, for one goroutine, what replaces the secrets and personal values in
+	// a text that is shown (host, path, user agent) and makes it safe to print. It is
+	// not called where Reveal is set.
+	Mask func() func(text []byte) string
 	// Name gives the base name of the capture that frame n came from.
 	Name func(frame uint64) string
 }
@@ -55,15 +57,31 @@ func (w *Writer) Flush() error {
 
 // Handler returns a handler that writes lines and then hands on to next.
 func (w *Writer) Handler(next capture.Handler) capture.Handler {
-	return &handler{w: w, next: next}
+	h := &handler{w: w, next: next, shown: map[string]string{}}
+	if w.opts.Mask != nil && !w.opts.Reveal {
+		h.mask = w.opts.Mask()
+	}
+	return h
 }
 
 // handler builds lines for one shard, in a buffer of its own.
 type handler struct {
-	w    *Writer
-	next capture.Handler
-	line []byte
+	w      *Writer
+	next   capture.Handler
+	mask   func([]byte) string // nil: everything is shown
+	line   []byte
+	prefix string            // of the names being written
+	shown  map[string]string // texts that come again and again, and what is shown of them
+	target []byte            // being put together
+	pcap   struct{ name, shown string }
 }
+
+// Bounds of handler.shown: a text is kept if it is short, and all are forgotten
+// when there are too many.
+const (
+	maxShown     = 512
+	maxShownText = 128
+)
 
 func (h *handler) Connection(s *capture.Summary) { h.next.Connection(s) }
 
@@ -82,18 +100,24 @@ func (h *handler) begin(kind string, c *capture.Conn) {
 	h.line = append(h.line, kind...)
 	h.line = append(h.line, '"')
 	if h.w.opts.Name != nil {
-		h.str("pcap", analyze.CleanLong(h.w.opts.Name(c.ID)))
+		if name := h.w.opts.Name(c.ID); name != h.pcap.name || h.pcap.shown == "" {
+			h.pcap.name, h.pcap.shown = name, analyze.CleanLong(name)
+		}
+		h.str("pcap", h.pcap.shown)
 	}
-	h.addr("src", c.Client.Addr().String())
+	h.addr("src", c.Client.Addr())
 	h.num("sport", int64(c.Client.Port()))
-	h.addr("dst", c.Server.Addr().String())
+	h.addr("dst", c.Server.Addr())
 	h.num("dport", int64(c.Server.Port()))
 }
 
-func (h *handler) addr(name, ip string) {
-	if ip != "invalid IP" {
-		h.str(name, ip)
+func (h *handler) addr(name string, ip netip.Addr) {
+	if !ip.IsValid() {
+		return
 	}
+	h.key(name)
+	h.line = append(h.line, '"')
+	h.line = append(ip.AppendTo(h.line), '"')
 }
 
 // Exchange writes an HTTP transaction.
@@ -114,14 +138,14 @@ func (h *handler) Exchange(x *capture.Exchange) {
 		h.text("method", x.Method)
 		h.text("host", host(x))
 		if x.Stream == 0 || len(x.Target) > 0 { // that of a stream may be unknown
-			h.str("uri", h.target(x.Target))
+			h.uri(x.Target)
 		}
 		h.text("scheme", x.Scheme)
 		h.text("user_agent", q.Get("user-agent"))
 		h.text("upgrade", q.Get("upgrade"))
 		h.flag("authorization", q.Get("authorization") != nil)
 		h.flag("cookie", q.Get("cookie") != nil)
-		h.message("req", q)
+		h.message("req_", q)
 	} else {
 		h.flag("response_only", true)
 	}
@@ -131,7 +155,7 @@ func (h *handler) Exchange(x *capture.Exchange) {
 		h.num("status", int64(x.Status))
 		h.text("reason", x.Reason)
 		h.text("server", p.Get("server"))
-		h.message("resp", p)
+		h.message("resp_", p)
 	}
 	if len(x.Interim) > 0 {
 		h.key("interim")
@@ -143,8 +167,8 @@ func (h *handler) Exchange(x *capture.Exchange) {
 	}
 	h.flag("pushed", x.Pushed)
 	if g := x.GRPC; g != nil {
-		h.grpc("req", g, capture.ToServer)
-		h.grpc("resp", g, capture.ToClient)
+		h.grpc("req_", g, capture.ToServer)
+		h.grpc("resp_", g, capture.ToClient)
 		if g.Status >= 0 {
 			h.num("grpc_status", int64(g.Status))
 		}
@@ -164,24 +188,28 @@ func host(x *capture.Exchange) capture.Text {
 }
 
 func (h *handler) message(side string, m *capture.Message) {
-	h.text(side+"_content_type", m.Get("content-type"))
-	h.num(side+"_body_len", m.BodySize)
-	h.num(side+"_body_decoded_len", m.DecodedSize)
+	h.prefix = side
+	h.text("content_type", m.Get("content-type"))
+	h.num("body_len", m.BodySize)
+	h.num("body_decoded_len", m.DecodedSize)
 	if m.ContentLength >= 0 {
-		h.num(side+"_content_length", m.ContentLength)
+		h.num("content_length", m.ContentLength)
 	}
-	h.flag(side+"_chunked", m.Chunked)
-	h.text(side+"_encoding", m.Get("content-encoding"))
-	h.flag(side+"_truncated", m.Truncated)
+	h.flag("chunked", m.Chunked)
+	h.text("encoding", m.Get("content-encoding"))
+	h.flag("truncated", m.Truncated)
+	h.prefix = ""
 }
 
 // grpc writes what one side of a gRPC call sent.
 func (h *handler) grpc(side string, g *capture.GRPC, d capture.Dir) {
-	h.num(side+"_grpc_messages", int64(g.Messages[d]))
-	h.num(side+"_grpc_bytes", g.Bytes[d])
+	h.prefix = side
+	h.num("grpc_messages", int64(g.Messages[d]))
+	h.num("grpc_bytes", g.Bytes[d])
 	if g.Compressed[d] > 0 {
-		h.num(side+"_grpc_compressed", int64(g.Compressed[d]))
+		h.num("grpc_compressed", int64(g.Compressed[d]))
 	}
+	h.prefix = ""
 }
 
 // Handshake writes a TLS handshake.
@@ -230,7 +258,7 @@ func (h *handler) WebSocket(s *capture.WebSocket) {
 	h.time("ts", s.Start.Time)
 	h.text("host", s.Authority)
 	if len(s.Target) > 0 {
-		h.str("uri", h.target(s.Target))
+		h.uri(s.Target)
 	}
 	var frames [2][16]uint64 // unmasked, masked
 	var size [2]int64
@@ -265,40 +293,59 @@ func (h *handler) WebSocket(s *capture.WebSocket) {
 	h.next.WebSocket(s)
 }
 
-// target shows a request target: without Reveal, each value of the query is
-// masked whole, whatever it looks like.
-func (h *handler) target(t capture.Text) string {
-	if h.w.opts.Reveal {
-		return string(t)
-	}
+// uri shows a request target: without Reveal, each value of the query is masked
+// whole, whatever it looks like.
+func (h *handler) uri(t capture.Text) {
+	h.key("uri")
 	path, query, found := bytes.Cut(t, []byte("?"))
-	shown := h.show(path)
-	if !found {
-		return shown
+	if h.mask == nil || !found {
+		h.line = h.appendShown(h.line, t)
+		return
 	}
-	b := []byte(shown + "?")
-	for i, pair := range bytes.Split(query, []byte("&")) {
-		if i > 0 {
-			b = append(b, '&')
-		}
+	b := append(h.target[:0], h.mask(path)...)
+	for sep, more := byte('?'), true; more; sep = '&' {
+		var pair []byte
+		pair, query, more = bytes.Cut(query, []byte("&"))
+		b = append(b, sep)
 		name, value, valued := bytes.Cut(pair, []byte("="))
 		b = append(b, h.show(name)...)
 		if valued {
 			b = append(append(b, '='), analyze.Mask(value)...)
 		}
 	}
-	return string(b)
+	h.target = b
+	h.line = appendString(h.line, b)
 }
 
+// show gives what may be seen of a text that is likely to come again.
 func (h *handler) show(t []byte) string {
-	if h.w.opts.Reveal || h.w.opts.Mask == nil {
-		return string(t)
+	if shown, ok := h.shown[string(t)]; ok {
+		return shown
 	}
-	return analyze.Clean([]byte(h.w.opts.Mask(t)))
+	shown := string(t)
+	if h.mask != nil {
+		shown = h.mask(t)
+	}
+	if len(t) <= maxShownText && len(shown) <= maxShownText {
+		if len(h.shown) == maxShown {
+			clear(h.shown)
+		}
+		h.shown[string(t)] = shown
+	}
+	return shown
+}
+
+// appendShown appends what may be seen of a text as a JSON string.
+func (h *handler) appendShown(b, t []byte) []byte {
+	if h.mask == nil {
+		return appendString(b, t)
+	}
+	return appendString(b, []byte(h.mask(t)))
 }
 
 func (h *handler) key(name string) {
 	h.line = append(h.line, ',', '"')
+	h.line = append(h.line, h.prefix...)
 	h.line = append(h.line, name...)
 	h.line = append(h.line, '"', ':')
 }
@@ -312,7 +359,7 @@ func (h *handler) text(name string, t capture.Text) {
 
 func (h *handler) str(name, s string) {
 	h.key(name)
-	h.line = appendString(h.line, s)
+	h.line = appendString(h.line, []byte(s))
 }
 
 func (h *handler) num(name string, n int64) {
@@ -342,7 +389,10 @@ func (h *handler) time(name string, t time.Time) {
 	h.key(name)
 	us := t.UnixMicro()
 	h.line = strconv.AppendInt(h.line, us/1e6, 10)
-	h.line = fmt.Appendf(h.line, ".%06d", us%1e6)
+	h.line = append(h.line, '.')
+	for rest, digit := us%1e6, int64(1e5); digit > 0; digit /= 10 {
+		h.line = append(h.line, '0'+byte(rest/digit%10))
+	}
 }
 
 func (h *handler) list(name string, items []string) {
@@ -352,7 +402,7 @@ func (h *handler) list(name string, items []string) {
 	h.key(name)
 	for i, s := range items {
 		h.line = append(h.line, "[,"[min(i, 1)])
-		h.line = appendString(h.line, h.show([]byte(s)))
+		h.line = appendString(h.line, []byte(h.show([]byte(s))))
 	}
 	h.line = append(h.line, ']')
 }
@@ -361,19 +411,21 @@ func hex16(v uint16) string { return fmt.Sprintf("0x%04x", v) }
 
 // appendString appends s as a JSON string that is valid UTF-8, also where s is
 // not, and safe inside scripts (U+2028, U+2029 and < escaped).
-func appendString(b []byte, s string) []byte {
+func appendString(b, s []byte) []byte {
 	b = append(b, '"')
 	for len(s) > 0 {
-		c := s[0]
-		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' {
-			b = append(b, c)
-			s = s[1:]
-			continue
+		n := 0
+		for n < len(s) && s[n] >= ' ' && s[n] < 0x7f && s[n] != '"' && s[n] != '\\' && s[n] != '<' {
+			n++
 		}
-		r, n := utf8.DecodeRuneInString(s)
+		b = append(b, s[:n]...)
+		if s = s[n:]; len(s) == 0 {
+			break
+		}
+		r, n := utf8.DecodeRune(s)
 		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
 		case r < ' ' || r == '<' || 0x7f <= r && r < 0xa0 || r == 0x2028 || r == 0x2029:
 			b = fmt.Appendf(b, `\u%04x`, r)
 		default:

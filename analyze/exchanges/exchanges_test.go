@@ -75,10 +75,55 @@ func TestAnExchangeIsALine(t *testing.T) {
 }
 
 func TestValuesAreMaskedUnlessRevealed(t *testing.T) {
-	mask := func(b []byte) string { return strings.ReplaceAll(string(b), "/7", "/#") }
-	got := lines(t, Options{Mask: mask}, func(h capture.Handler) { h.Exchange(exchange()) })[0]
-	if got["uri"] != "/u/#?token=ab••••••••kl&flag" {
-		t.Errorf("uri is %q", got["uri"])
+	made := 0
+	mask := func() func([]byte) string {
+		made++
+		return func(b []byte) string { return strings.ReplaceAll(string(b), "/7", "/#?") }
+	}
+	for range 2 { // the second time from memory
+		got := lines(t, Options{Mask: mask}, func(h capture.Handler) { h.Exchange(exchange()); h.Exchange(exchange()) })
+		for _, x := range got {
+			if x["uri"] != "/u/#??token=ab••••••••kl&flag" {
+				t.Errorf("uri is %q", x["uri"])
+			}
+		}
+	}
+	if made != 2 {
+		t.Errorf("%d masks made for two handlers", made)
+	}
+}
+
+// However many different texts pass, few are kept; and they are told apart.
+func TestWhatIsShownIsBounded(t *testing.T) {
+	mask := func() func([]byte) string { return func(b []byte) string { return "<" + string(b) + ">" } }
+	w := New(&bytes.Buffer{}, Options{Mask: mask})
+	h := w.Handler(&nobody{}).(*handler)
+	for i := range 5000 {
+		text := fmt.Sprint(i)
+		if i%7 == 0 {
+			text += strings.Repeat("x", 500)
+		}
+		for range 2 {
+			if got := h.show([]byte(text)); got != "<"+text+">" {
+				t.Fatalf("%q is shown as %q", text, got)
+			}
+		}
+		if len(h.shown) > maxShown {
+			t.Fatalf("%d texts are kept", len(h.shown))
+		}
+	}
+}
+
+// A line costs the masked path and the masked value, nothing else.
+func TestALineHardlyAllocates(t *testing.T) {
+	for _, o := range []Options{{Reveal: true}, {Mask: func() func([]byte) string { return func([]byte) string { return "masked" } }}} {
+		w := New(discard{}, o)
+		h, x := w.Handler(&nobody{}), exchange()
+		x.Response.Flaws = 0
+		x.Target = capture.Text("/users?page=1")
+		if n := testing.AllocsPerRun(100, func() { h.Exchange(x) }); n > 1 {
+			t.Errorf("%.1f allocations with %+v", n, o.Reveal)
+		}
 	}
 }
 
@@ -132,8 +177,7 @@ func TestHandshakesAndStreamsAreLinesToo(t *testing.T) {
 }
 
 func BenchmarkExchange(b *testing.B) {
-	w := New(&bytes.Buffer{}, Options{Reveal: true})
-	w.out.Reset(discard{})
+	w := New(discard{}, Options{Reveal: true})
 	h, x := w.Handler(&nobody{}), exchange()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -232,10 +232,13 @@ func (c *readCmd) lines(a *app, in *inputs) (wrap func(capture.Handler) capture.
 		}
 		out, closeOut = f, f.Close
 	}
-	w := exchanges.New(out, exchanges.Options{Reveal: c.Reveal, Mask: sensitive.MaskText, Name: in.name})
+	w := exchanges.New(out, exchanges.Options{Reveal: c.Reveal, Mask: mask, Name: in.name})
 	in.flush = w.Flush
 	return w.Handler, func() error { return errors.Join(w.Flush(), closeOut()) }, nil
 }
+
+// mask makes the mask of one shard.
+func mask() func([]byte) string { return new(sensitive.Masker).Text }
 
 // key reads the key of the fingerprints. Results that are kept need the same
 // key in each run, so that the same value has the same fingerprint; a report
