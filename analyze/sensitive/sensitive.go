@@ -250,6 +250,9 @@ func (s *Scanner) judge(w where, c *class, text []byte, number bool) {
 	if len(text) > s.options.Value {
 		text = text[:s.options.Value]
 	}
+	if !number && len(text) >= 16 && s.nested.depth < 2 && s.arguments(w, text) {
+		return
+	}
 	if !number && len(text) >= 8 && s.nested.depth < 2 {
 		if inner := s.inside(text); inner != nil {
 			s.nested.walk(w, inner)
