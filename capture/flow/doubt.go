@@ -3,6 +3,7 @@ package flow
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 
 	"plainsight/capture"
 	"plainsight/capture/packet"
@@ -141,21 +142,30 @@ func checksumRight(s *packet.Segment) bool {
 	return sum == 0xffff
 }
 
-// add adds the 16-bit words of b to a ones' complement sum. The order of bytes
-// does not matter to such a sum, so that words of 32 bits are added, two at once.
+// add adds the 16-bit words of b to a ones' complement sum of at most 33 bits. The
+// order of bytes does not matter to such a sum, nor the size of the words: those
+// of 64 bits are added, with the carry around the end.
 func add(sum uint64, b []byte) uint64 {
-	var odd uint64
-	for len(b) >= 16 {
-		v, w := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-		sum += v&0xffffffff + w&0xffffffff
-		odd += v>>32 + w>>32
-		b = b[16:]
+	var c uint64
+	for len(b) >= 32 {
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b), 0)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), c)
+		sum, c = bits.Add64(sum, 0, c)
+		sum += c
+		b = b[32:]
 	}
-	for ; len(b) >= 2; b = b[2:] {
+	sum = sum>>32 + sum&0xffffffff
+	for ; len(b) >= 4; b = b[4:] {
+		sum += uint64(binary.LittleEndian.Uint32(b))
+	}
+	if len(b) >= 2 {
 		sum += uint64(binary.LittleEndian.Uint16(b))
+		b = b[2:]
 	}
 	if len(b) == 1 {
 		sum += uint64(b[0])
 	}
-	return sum + odd
+	return sum>>32 + sum&0xffffffff
 }

@@ -49,6 +49,33 @@ func TestForgeriesAreCounted(t *testing.T) {
 	}
 }
 
+// add is the plain sum of 16-bit words, carries and all.
+func TestTheSumOfWords(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	fold := func(sum uint64) uint64 {
+		for sum > 0xffff {
+			sum = sum>>16 + sum&0xffff
+		}
+		return sum
+	}
+	for size := range 300 {
+		b := make([]byte, size)
+		for i := range b {
+			b[i] = [...]byte{0xff, 0, 0xfe, byte(rng.Uint32())}[rng.IntN(1+size%4)]
+		}
+		var want uint64
+		for i, c := range b {
+			want += uint64(c) << (8 * (i % 2))
+		}
+		if got := fold(add(0, b)); got != fold(want) {
+			t.Fatalf("%d bytes: %#x, want %#x", size, got, fold(want))
+		}
+		if got := fold(add(1<<33-1, b)); got != fold(want+fold(1<<33-1)) {
+			t.Fatalf("%d bytes on a large sum: %#x, want %#x", size, got, fold(want+fold(1<<33-1)))
+		}
+	}
+}
+
 func BenchmarkChecksum(b *testing.B) {
 	s := packet.Segment{Src: netip.MustParseAddrPort("10.0.0.1:1"), Dst: netip.MustParseAddrPort("10.0.0.2:2"), Bytes: make([]byte, 1480)}
 	b.SetBytes(1480)

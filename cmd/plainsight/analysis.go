@@ -75,6 +75,9 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 	shards := how.Shards
 	if shards <= 0 {
 		shards = min(runtime.GOMAXPROCS(0), maxShards)
+		if how.CountOnly {
+			shards = 1 // to hand a segment on costs as much as to read it
+		}
 	}
 	files, counts, err := in.read(ctx, a, shards, handler)
 	a.logMemory(ctx, &counts)
