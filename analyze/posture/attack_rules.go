@@ -16,7 +16,7 @@ func injection(id, title, trigger, quiet, fix, cwe string, f family) Rule {
 	return Rule{
 		Rule: analyze.Rule{ID: id, Title: title, Practice: analyze.Validation, Severity: analyze.Medium, Level: analyze.Proved,
 			Trigger: trigger,
-			Quiet:   quiet + "; low where the request was refused (4xx); silent for fields in which half of what is accepted looks so, and three callers or more send it",
+			Quiet:   quiet + "; low where the request was refused (4xx), info on loopback; silent for fields in which half of what is accepted looks so, and three callers or more send it",
 			Why:     "Somebody tries whether input reaches an interpreter. Where it does, data and machine are open.",
 			Fix:     fix,
 			OWASP:   []string{"API8:2023", "API10:2023"}, CWE: []string{cwe}},
@@ -34,10 +34,7 @@ func injection(id, title, trigger, quiet, fix, cwe string, f family) Rule {
 				if a.calls && f == forDeserializer {
 					sev = analyze.High
 				}
-				if o.Status >= 400 && o.Status < 500 {
-					sev = analyze.Low
-				}
-				o.report(e, a, sev)
+				o.report(e, a, refused(o, sev))
 			}
 		},
 		judge: func(t *Tally, c *Context, v *verdict) bool {
@@ -301,7 +298,12 @@ var attackRules = []Rule{
 	},
 }
 
+// refused lowers the severity of an attempt that was refused, and of any within
+// one machine: one's own test. Effects are not lowered.
 func refused(o *Observation, s analyze.Severity) analyze.Severity {
+	if o.Peer == Loopback {
+		return analyze.Info
+	}
 	if o.Status >= 400 && o.Status < 500 {
 		return analyze.Low
 	}
