@@ -224,7 +224,8 @@ var Detectors = [...]Detector{
 			secret, signing key, rapidapi key, x rapidapi key, partner key, provider key, merchant key, gateway key, service account key, account secret, bot
 			secret, jwt secret, session secret, token secret, cookie secret, secret token, cle api, clave api, chave api, chiave api, api schluessel,
 			apischluessel, klucz api, api nyckel, api avain, api anahtari, api keys, x goog api key, personal api key, server secret, client api key, dd api key,
-			dd application key, access secret, consumer key secret, admin key, root key, signing key secret, verification secret, endpoint secret`,
+			dd application key, access secret, consumer key secret, admin key, root key, signing key secret, verification secret, endpoint secret,
+			client key, api zugangsschluessel, llave api, chave api, chave de api, klucz api, api sleutel, api nyckel`,
 		Begins: []string{"PMAK-", "lin_api_", "figd_", "sntrys_", "sntryu_", "sbp_", "pscale_tkn_", "pscale_pw_", "dp.pt.", "dp.st.", "pul-", "rubygems_", "sq0atp-", "sq0csp-", "AGE-SECRET-KEY-1", "HRKU-", "rnd_live_", "key_live_", "cfut_", "cfat_", "cfk_", "tfp_", "gsk_", "r8_", "xai-", "nvapi-", "pplx-", "FLWSECK-", "rzp_live_", "sk_prod_", "patq_", "ntn_", "secret_live_", "EAAA"},
 		Extra:  ".", Shape: Shape{Min: 16, Max: 200}, Check: token,
 		Yes: []string{"api_key=4b62def3eb65bd5838bc5a30bf6fef38", "x-api-key=9AQShURNs9SrlIALVQMcsrBbNGlbJ"}, No: []string{"api_key=REDACTED", "cache_key=e57b8dac526c2238", "public_api_key=4b62def3eb65bd5838bc5a30bf6fef38", "api_key=xxxxxxxxxxxxxxxxxxxxxxxx", "object_key=uploads/2024/consistency.avif"}},
@@ -242,7 +243,9 @@ var Detectors = [...]Detector{
 			acceso, token acceso, token de acesso, zugriffstoken, access jwt, auth ticket, authorization token, auth session, x session token, x user token, id
 			session, session key, session secret key, oauth access token, oauth refresh token, oauth 2 token, code verifier, authorization code, auth code, device
 			code, unlock token, sso token, ticket granting ticket, x token, id token, id token hint, accesstoken secret, oauth token secret, rt token, web token,
-			jwt token, guest token, client token, registry auth, token value, access credential, api access token`,
+			jwt token, guest token, client token, registry auth, token value, access credential, api access token,
+			zugangstoken, zugriffstoken, token acceso, token de acceso, ficha acceso, token acesso, token de acesso, jeton d acces, token d acces, gettone di
+			accesso, toegangstoken, token dostepu, authentifizierungstoken, sitzungstoken, token sesion, token de sesion, token sessao`,
 		Shape: Shape{Min: 16, Max: 4096, Whole: true}, Check: accessToken,
 		Yes: []string{"access_token=psm5YMTV+BD1X8nUUZd6dRogPP7l69XSWbF7L56AYAk=", "token=162f03780ffbd510f20cdab1a5f681cf"}, No: []string{"next_page_token=Mdaeg9oSh1gNm52flbufJId34q8kCaFo", "token_type=Bearer", "csrf_token=162f03780ffbd510f20cdab1a5f681cf", "max_tokens=128000"}},
 	{ID: "bearer_token", Title: "bearer token", Category: Credential, Profile: SessionCredential, Alone: true,
@@ -262,7 +265,10 @@ var Detectors = [...]Detector{
 			token code, mfa otp, otp pin, otp number, twofactor code, backup code, recovery code, code otp, codigo de verificacion, codigo verificacion, code de
 			verification, bestaetigungscode, codice di verifica, codigo de verificacao, verifizierungscode, kod weryfikacyjny, yan zheng ma, yanzhengma, 验证码,
 			認証コード, 인증번호, код подтверждения, email code, phone code, activation code, step up code, auth code, tfa code, security code sms, challenge code, tan
-			code, mtan, your code, code is, mot de passe a usage unique, verifieringskod, onay kodu, dogrulama kodu`,
+			code, mtan, your code, code is, mot de passe a usage unique, verifieringskod, onay kodu, dogrulama kodu,
+			einmalcode, einmalpasswort, code verification, code de verification, codigo verificacion, codigo de verificacion, codigo otp, codice di verifica,
+			verifizierungscode, bestaetigungscode, verificatiecode, kod weryfikacyjny, codigo de verificacao, two fa token, two fa code, 2 fa code, 2 fa token,
+			auth code 2 fa, dogrulama kodu, kode verifikasi`,
 		Shape: Shape{Min: 4, Max: 8, Digits: 4, AllDigits: true}, Check: always,
 		Yes: []string{"otp=277821", "note=Your verification code is 952615."}, No: []string{"otp_length=6666", "error_code=123456", "otp=abcdef"}},
 	{ID: "security_answer", Title: "security answer", Category: Credential, Profile: PasswordLike,
@@ -278,7 +284,9 @@ var Detectors = [...]Detector{
 			wachtwoord, haslo, losenord, adgangskode, passord, salasana, heslo, jelszo, parola, sifre, mima, 密码, パスワード, 비밀번호, пароль, secret password, secret
 			word, pass word, j password, userpassword, passwrd, psw, ftp password, temp password, temporary password, initial password, keystore password,
 			truststore password, bind password, service password, proxy password, auth password, ssh password, pw, client password, pass code word, pin password,
-			userpwd, passcode, wifi key, wpa key, passkey phrase, chiave di accesso, lozinka, geslo, κωδικος, 暗证号码, password plaintext, secret pass`,
+			userpwd, passcode, wifi key, wpa key, passkey phrase, chiave di accesso, lozinka, geslo, κωδικος, 暗证号码, password plaintext, secret pass,
+			clave acceso, clave de acceso, parola chiave, parola d ordine, kata sandi, mat khau, lozinka, geslo, adgangskode, tunnussana, wagtwoord, κωδικός
+			πρόσβασης, palavra passe, palavra chave, codigo de acceso secreto`,
 		Shape: Shape{Min: 1, Max: 128, Whole: true}, Check: password,
 		Yes: []string{"password=hunter2!", "note=Pwd: w6NjdBAoRVNZcec7AA. Bring it.", `query=mutation { login(user: "ann", password: "hunter2!") { id } }`}, No: []string{"password=********", "password_min_length=2048", "password_reset_url=https://shop.dev/reset", "has_password=true", "password=null", "password=is required", "password=passed", "note=please reset your password using the link"}},
 
@@ -297,7 +305,10 @@ var Detectors = [...]Detector{
 			komorka, cep telefonu, telefon numarasi, 电话, 手机, 手机号, 电话号码, 電話, 電話番号, 携帯電話, 전화번호, 휴대폰, телефон, shouji, shoujihao, dianhua, whatsapp, whatsapp number,
 			sms number, msisdn, phone e 164, contact number, contact mobile, day phone, evening phone, daytime phone, landline, callback number, caller number,
 			caller id number, from number, to number, emergency contact phone, emergency phone, work number, home number, call me at, call me on, reach me at, reach me on,
-			ring me on, call us at, tel no, contact no, phone mobile, friendly name phone`,
+			ring me on, call us at, tel no, contact no, phone mobile, friendly name phone,
+			telefono fisso, komorkowy, numer komorkowy, ph nb, mob nb, fax nb, tel national, tel local, telefonnr, telnr, mobilnr, handynr, tlf, tlfnr, tlf
+			number, αριθμός τηλεφώνου, κινητό, gsm, gsm number, gsm nummer, telefone celular, telefone fixo, telemovel, sdt, so dien thoai, nomor telepon, nomor
+			hp, telepon, mobilni telefon, broj telefona, telefoonnr, numer kontaktowy, puhelinnro, contact tel, whatsapp`,
 		Shape: Shape{Min: 7, Max: 24, Digits: 7}, Check: phone,
 		Yes: []string{"=+447527017223", "phone=(713) 485-1274", "note=Call me at +33-653-385-959 tomorrow"}, No: []string{"sku=379-478-0056", "phone_count=7134851274", "=7134851274", "=+12"}},
 	{ID: "date_of_birth", Title: "date of birth", Category: Personal, Profile: GovernmentID,
@@ -306,7 +317,9 @@ var Detectors = [...]Detector{
 			data nascimento, nascimento, data di nascita, data nascita, nato il, nata il, geboortedatum, geboorte datum, data urodzenia, urodzenia, fodelsedatum,
 			fodselsdato, fodselsdag, syntymaaika, syntymapaiva, datum narozeni, szuletesi datum, dogum tarihi, data nasterii, 生日, 出生日期, 生年月日, 誕生日, 생년월일, дата
 			рождения, chusheng riqi, shengri, patient dob, customer dob, bdate, b date, birth dt, dobirth, birth, dob date, birthday date, born date, born at, d o
-			b`,
+			b,
+			gbdat, brth dt, tanggal lahir, ngay sinh, datum rodjenja, datum rojstva, fecha nac, fec nac, fec nacimiento, dt nascimento, dt nasc, nascimento,
+			syntymapaiva, fodselsdag, date de naissance, geb datum, gebdatum`,
 		Shape: Shape{Min: 6, Max: 22, Digits: 4}, Check: birthDate,
 		Yes: []string{"dob=1984-04-03", "note=Born 02.02.1962 in Kiel", "birthday=19960611"}, No: []string{"birth_rate=1984", "dob=1884-04-03", "created_on=1984-04-03", "dob=true"}},
 	{ID: "us_ssn", Title: "US social security number", Category: Personal, Profile: GovernmentID,
@@ -330,7 +343,9 @@ var Detectors = [...]Detector{
 			tarjeta, tarjeta, tarjeta de credito, numero de carte, numero carte, carte bancaire, carte de credit, numero carta, carta di credito, numero do
 			cartao, numero cartao, cartao de credito, cartao, kaartnummer, creditcardnummer, numer karty, kortnummer, kortin numero, luottokortti, cislo karty,
 			kart numarasi, kredi karti, 卡号, 银行卡号, 信用卡号, カード番号, 카드번호, номер карты, yinhang kahao, kahao, card, source card number, charged to, acct pan, fpan,
-			dpan, card no, account pan, card account number`,
+			dpan, card no, account pan, card account number,
+			kart number, ccnum, kortnr, kartennr, nomor kartu, broj kartice, cislo karty, kartyaszam, korttinumero, luottokortti, numero da tarjeta, num carte,
+			numero tarjeta credito, numero de la carte, tarjeta number`,
 		Shape: Shape{Min: 12, Max: 19, Digits: 12, AllDigits: true}, Check: card,
 		Yes: []string{"=4757 6326 1840 0128", "card_number=345306175872980", "note=Charged to 36784217550778 yesterday"}, No: []string{"=4757 6326 1840 0129", "order_id=4589745249020760", "tracking_number=6011329140217073", "=4141414141414141414", "note=Order 4589-7452-4902-0760 has shipped", "score=0.4134731934960387"}},
 	{ID: "card_track", Title: "card track data", Category: Card, Profile: CardAuthentication, Alone: true,
@@ -341,7 +356,9 @@ var Detectors = [...]Detector{
 		Names: `cvv, cvc, cvv 2, cvc 2, card verification value, card verification code, card security code, security code, csc, card code, cvn, cvv code, cvc code,
 			card cvv, card cvc, verification value, card verification, card cvn, kartenpruefnummer, pruefnummer, pruefziffer karte, codigo de seguridad, codigo
 			seguridad, code de securite, codice di sicurezza, cryptogramme, cryptogramme visuel, codigo de seguranca, cvv number, cvv cvc, cav 2,
-			beveiligingscode, kod cvv, kod bezpieczenstwa, sikkerhedskode, sakerhetskod, guvenlik kodu, код безопасности`,
+			beveiligingscode, kod cvv, kod bezpieczenstwa, sikkerhedskode, sakerhetskod, guvenlik kodu, код безопасности,
+			card cid, codice sicurezza, codice di sicurezza, ccv, card ccv, cvn, cvn 2, card verification number, kartenpruefnummer, kartenprufnummer, codigo de
+			seguridad, cod seguridad, codigo seguranca, cryptogramme visuel, guvenlik kodu`,
 		Shape: Shape{Min: 3, Max: 4, Digits: 3, AllDigits: true}, Check: cvv,
 		Yes: []string{"cvv=858", "note=CVV 498 on the back"}, No: []string{"cvv=85", "cvv=***", "status_code=404", "security_code=true"}},
 	{ID: "card_expiry", Title: "card expiry date", Category: Card, Profile: CardNumber,
@@ -349,7 +366,10 @@ var Detectors = [...]Detector{
 			until, valid thru, valid till card, card valid to, card valid thru, good thru, expiry month year, card expires, card expires at, exp month, exp year,
 			card exp month, card exp year, expiry mm yy, expiry, gueltig bis karte, ablaufdatum karte, date expiration carte, fecha de caducidad, fecha caducidad
 			tarjeta, fecha vencimiento tarjeta, caducidad tarjeta, validade cartao, data validade cartao, scadenza carta, data scadenza carta, vervaldatum kaart,
-			data waznosci karty, expmonth, expyear, expiry month, expiry year, mm yy, card validity, gultig bis karte, expiration month, expiration year`,
+			data waznosci karty, expmonth, expyear, expiry month, expiry year, mm yy, card validity, gultig bis karte, expiration month, expiration year,
+			gueltig bis, gultig bis, fecha caducidad, fecha de caducidad, fecha vencimiento, fecha de vencimiento, vencimiento tarjeta, caducidad, scadenza, data
+			scadenza, validade, data validade, data de validade, vervaldatum, data waznosci, utlopsdato, giltig till, son kullanma tarihi, platnost do, date d
+			expiration, ablauf`,
 		Shape: Shape{Min: 3, Max: 6, Digits: 3, AllDigits: true, Whole: true}, Check: cardExpiry,
 		Yes: []string{"card_expiry=09/29", "expDate=11/2029"}, No: []string{"card_expiry=19/29", "exp=1734528294", "expires_on=1980-08-19"}},
 
@@ -377,7 +397,9 @@ var Detectors = [...]Detector{
 			konta, numer rachunku, rachunek bankowy, tilinumero, pankkitili, bankkonto, clabe, cuenta clabe, nuban, bsb account number, ach account number, dda
 			number, dda, payee account, beneficiary account, beneficiary account number, destination account number, recipient account number, recipient account,
 			ach account, debit account, credit account number, giro account, girokonto, bank number account, 银行账号, 账号, 口座番号, 계좌번호, номер счета, zhanghao, banka
-			hesap numarasi, hesap numarasi, cuenta corriente, sort code account number`,
+			hesap numarasi, hesap numarasi, cuenta corriente, sort code account number,
+			numero conta, numero da conta, conta corrente, conta bancaria, bankn, acct nb, account nb, cislo uctu, broj racuna, szamlaszam, tilinumero, kontonr,
+			nomor rekening, so tai khoan, hesap number, numero cuenta bancaria, cuenta corriente, numero compte bancaire, compte bancaire, conto bancario`,
 		Shape: Shape{Min: 6, Max: 18, Digits: 6, AllDigits: true}, Check: bankAccount,
 		Yes: []string{"account_number=6247964747", "note=Account number 37474568."}, No: []string{"account_id=6247964747", "account_number=12"}},
 	{ID: "crypto_btc", Title: "Bitcoin address", Category: Financial, Profile: Contact, Alone: true,
@@ -394,9 +416,11 @@ var Detectors = [...]Detector{
 		Names: `salary, annual salary, gross salary, base salary, net salary, monthly salary, yearly salary, current salary, base pay, annual income, yearly income,
 			gross pay, net pay, wage, wages, hourly wage, annual wage, gehalt, bruttogehalt, jahresgehalt, grundgehalt, nettogehalt, salaire, salaire brut,
 			salaire annuel, salaire net, salario, salario bruto, salario anual, salario base, sueldo, stipendio, retribuzione, ordenado, salaris, loon, brutoloon,
-			wynagrodzenie, pensja, lon, manadslon, palkka, plat, mzda, maas, зарплата, 工资, 薪资, 年薪, 給与, 급여, 연봉, xinzi, gongzi, compensation amount, annual
+			wynagrodzenie, pensja, manadslon, palkka, plat, mzda, maas, зарплата, 工资, 薪资, 年薪, 給与, 급여, 연봉, xinzi, gongzi, compensation amount, annual
 			compensation, base compensation, total compensation, annual earnings, household income, monthly income, pay rate annual, ctc, salary amount,
-			compensation, gross income, remuneration`,
+			compensation, gross income, remuneration,
+			basic pay, einkommen, bruttogehalt, nettogehalt, nettolohn, bruttolohn, monatsgehalt, salario bruto, salario base, salario mensual,
+			sueldo base, salaire brut, salaire net, retribuzione, brutoloon, palkka, brut maas, pensja, mzda, gaji`,
 		Shape: Shape{Min: 4, Max: 12, Digits: 4, Whole: true}, Check: money,
 		Yes: []string{"annual_salary=89134", "gross_salary=116543.50"}, No: []string{"salary_grade=1200", "amount=89134", "salary=0"}},
 
@@ -538,7 +562,9 @@ var Detectors = [...]Detector{
 			de conduire, permis conduire, driver license id, numero permis, numero de permis, permis, licencia de conducir, numero de licencia, carnet de
 			conducir, patente di guida, numero patente, carta de conducao, cnh, numero cnh, carteira de motorista, rijbewijs, rijbewijsnummer, prawo jazdy,
 			korkort, ajokortti, ehliyet, ehliyet no, 驾驶证, 驾照, 運転免許証番号, 운전면허, водительское удостоверение, driver lic number, driverlicence, dln, driving permit,
-			driver permit number, license id driver, state license number`,
+			driver permit number, license id driver, state license number,
+			permiso conducir, permiso de conducir, licencia conducir, licencia de conducir, licencia de conduccion, patente guida, patente di guida, carta
+			conducao, carta de conducao, korkort, forerkort, ajokortti, ehliyet number, ridicsky prukaz`,
 		Shape: Shape{Min: 5, Max: 20, Digits: 4}, Check: licence,
 		Yes: []string{"dl_number=P9925884", "note=Driver's license NF814357."}, No: []string{"license_no=MIT", "driver_license=valid", "software_license=P9925884"}},
 	{ID: "license_plate", Title: "vehicle registration plate", Category: Personal, Profile: Contact,
@@ -546,7 +572,9 @@ var Detectors = [...]Detector{
 			registration number, vehicle registration, registration mark, kennzeichen, kfz kennzeichen, nummernschild, plaque immatriculation, plaque d
 			immatriculation, immatriculation, matricula, placa, placa do veiculo, patente vehiculo, targa, kenteken, numer rejestracyjny, rejestracja,
 			registreringsnummer, rekisterinumero, plaka, 车牌, 车牌号, ナンバープレート, 번호판, госномер, chepai, chepaihao, vehicle plate number, tag number plate, car
-			registration, licenseplate, vehicle reg, vrn, reg plate, spz`,
+			registration, licenseplate, vehicle reg, vrn, reg plate, spz,
+			plaque, matricula vehiculo, plaque immatriculation, plaque d immatriculation, numero immatriculation, numero de plaque, placa vehiculo, placa do
+			veiculo, kentekenplaat, numer rejestracyjny, registreringsnummer, rekisterinumero, rendszam, plaka number`,
 		Shape: Shape{Min: 3, Max: 14, Digits: 1, Whole: true}, Check: plate,
 		Yes: []string{"license_plate=MBO-4463", "plate=H-XV 3494"}, No: []string{"plate=true", "plate_count=76", "plate=dinner"}},
 	{ID: "person_name", Title: "person's name", Category: Personal, Profile: Contact,
@@ -572,7 +600,11 @@ var Detectors = [...]Detector{
 			name kana, voller name, empfaenger name, empfaengername, absender name, destinataire nom, nom destinataire, nombre destinatario, destinatario nombre,
 			nome destinatario, rider name, borrower full name, witness name, nominee name, customername, parent name, child name, donor name, insured person,
 			claimant name, kin name, winner name, player real name, individual name, lastname firstname, cust name, payor name, remitter name, drawer name,
-			account name holder, name holder, holder full name, holder, mother s maiden name, father s name`,
+			account name holder, name holder, holder full name, holder, mother s maiden name, father s name,
+			名前, お名前, vorna, nachn, name on account, additional name, dbtr name, cdtr name, titulaire compte, nom titulaire, nom du titulaire, titular cuenta,
+			titular de la cuenta, titular da conta, intestatario, rekeninghouder, posiadacz rachunku, nama lengkap, nama depan, nama belakang, ho ten, ho va ten,
+			isim, soyisim, prezime, ime i prezime, krestni jmeno, primer nombre, segundo nombre, segundo apellido, apellido paterno, apellido materno, nombre
+			titular, nom prenom, nom naissance, nom de naissance, geburtsname, ansprechpartner, empfaengername, kontaktperson`,
 		Shape: Shape{Min: 1, Max: 80, Whole: true}, Check: personName,
 		Yes: []string{"first_name=Orlane", "cardholderName=María del Carmen", "full_name=O'Neil-Smith, J."}, No: []string{"product_name=Soft Silk Hat", "file_name=kindly.mjs", "first_name=user_77", "name=Orlane", "full_name=https://shop.dev"}},
 	{ID: "street_address", Title: "postal address", Category: Personal, Profile: Contact,
@@ -587,14 +619,20 @@ var Detectors = [...]Detector{
 			utca, lakcim, strada, sokak, acik adres, ev adresi, 地址, 住址, 详细地址, 收货地址, 住所, 番地, 주소, адрес, улица, dizhi, xiangxi dizhi, jusho, my address is, ship to,
 			ship to address, deliver to, bill to address, address formatted, formatted address, lives at, residence, residence address, address text, address
 			detail, postal street, thoroughfare, street and number, address, street name, addressline, correspondence address, property address, registered
-			address, emergency address, pickup address, dropoff address, location address`,
+			address, emergency address, pickup address, dropoff address, location address,
+			hausanschrift, adres satiri, stras, strt name, alamat, dia chi, adresa, privatadresse, wohnadresse, lieferadresse, rechnungsadresse, lieferanschrift,
+			direccion envio, direccion de envio, direccion de entrega, adresse de livraison, adresse de facturation, adresse livraison, indirizzo di spedizione,
+			endereco de entrega, endereco residencial, adres dostawy, leveringsadresse, toimitusosoite, osoite, gateadresse, gatuadress, bezorgadres, woonadres,
+			domicilio fiscal`,
 		Shape: Shape{Min: 3, Max: 200, Whole: true}, Check: street,
 		Yes: []string{"street_address=562 Eugene Views", "line1=Arroyo Teresa, 71 1º C, Zamora", "note=My address is 683 Kuvalis Way Suite 363."}, No: []string{"bind_address=:8080", "memory_address=0x7ffe", "email_address=none", "address_family=inet", "street=true"}},
 	{ID: "postal_code", Title: "postal code", Category: Personal, Profile: WeakIdentifier,
 		Names: `zip, zip code, zipcode, postal code, post code, postcode, postalcode, plz, postleitzahl, code postal, codepostal, codigo postal, cod postal, cep,
 			codigo de endereco postal, codice postale, codice avviamento postale, postnummer, postnumero, kod pocztowy, iranyitoszam, posta kodu, postcode
 			huisnummer, zip 5, zip plus 4, 邮编, 邮政编码, 郵便番号, 우편번호, индекс, почтовый индекс, youbian, postal, zip postal, zip or postal code, eircode, pincode
-			postal, address zip, zip postal code, billing zip, shipping zip, post zip`,
+			postal, address zip, zip postal code, billing zip, shipping zip, post zip,
+			postinumero, pstlz, pst code, kode pos, postnr, postnummer, postanski broj, postna stevilka, cod postal, codpostal, codice avviamento postale, irsz,
+			post number`,
 		Shape: Shape{Min: 3, Max: 10, Digits: 1, Whole: true}, Check: postal,
 		Yes: []string{"zip=98570", "postcode=J4C 6Z1"}, No: []string{"zip=true", "zip_status_code=404", "zip=archive"}},
 
@@ -658,7 +696,9 @@ var Detectors = [...]Detector{
 			id number, patient chart number, numero de historia clinica, historia clinica, nhc, numero dossier medical, dossier medical, patientennummer,
 			patientenakte, fallnummer patient, numero de prontuario, prontuario, cartella clinica, numero cartella clinica, patientnummer, ehr number, emr number,
 			mr number, unit record number, 病历号, 住院号, カルテ番号, binglihao, hospital record number, health record number, clinic number, med rec number, mpi number,
-			empi, enterprise mrn, patient record number`, Shape: Shape{Min: 5, Max: 16, Digits: 4}, Check: recordNumber,
+			empi, enterprise mrn, patient record number,
+			patient file number, krankenaktennummer, patientenaktennummer, numero historia clinica, numero de historia clinica, numero dossier patient, numero
+			cartella clinica, numero prontuario, prontuario, patientennummer`, Shape: Shape{Min: 5, Max: 16, Digits: 4}, Check: recordNumber,
 		Yes: []string{"mrn=MRN9610435", "note=MRN 831099992."}, No: []string{"mrn=true", "=MRN9610435"}},
 	{ID: "health_insurance_id", Title: "health insurance id", Category: Health, Profile: HealthData,
 		Names: `health insurance id, insurance member id, member id insurance, health plan id, health insurance number, insurance id, insurance policy number, health
@@ -668,7 +708,9 @@ var Detectors = [...]Detector{
 			sanitaria, tessera sanitaria, numero tessera sanitaria, numero de utente, cartao nacional de saude, cns, verzekerdennummer, polisnummer zorg,
 			zorgverzekering nummer, ehic, ehic number, group member id, insured id, beneficiary health id, health id number, ohip, ohip number, health card
 			number, health card, hcn, ahv health, medical insurance number, medical insurance id, health insurance member id, health insurance policy number,
-			member number insurance, policy member id, hicn, 医保号, 医保卡号, 保険証番号, insurance member number, carte vitale id, health coverage id, member id health`, Shape: Shape{Min: 6, Max: 20, Digits: 4}, Check: recordNumber,
+			member number insurance, policy member id, hicn, 医保号, 医保卡号, 保険証番号, insurance member number, carte vitale id, health coverage id, member id health,
+			numero seguro medico, numero securite sante, numero mutuelle, numero afiliado, numero de afiliado, carte vitale, tessera sanitaria, carteira saude,
+			cartao saude, versichertennr, krankenkassennummer`, Shape: Shape{Min: 6, Max: 20, Digits: 4}, Check: recordNumber,
 		Yes: []string{"insurance_member_id=J657292151"}, No: []string{"insurance_id=true", "member_id=J657292151"}},
 	{ID: "diagnosis_code", Title: "diagnosis code (ICD-10)", Category: Health, Profile: HealthData,
 		Names: `diagnosis code, icd 10, icd 10 code, diagnosis, icd, icd code, icd 10 cm, primary diagnosis, admitting diagnosis, secondary diagnosis, dx code, dx,
