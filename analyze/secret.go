@@ -36,13 +36,14 @@ func (k *Key) Fingerprint(kind string, value []byte) string {
 func Mask(value []byte) string {
 	n := utf8.RuneCount(value)
 	if n < 8 {
-		return strings.Repeat("•", min(n, 8))
+		return dots[:n*len("•")]
 	}
 	head, tail := value[:2], value[len(value)-2:]
 	if !plain(head) || !plain(tail) {
-		return strings.Repeat("•", 8)
+		return dots[:8*len("•")]
 	}
-	return string(head) + strings.Repeat("•", min(n-4, 12)) + string(tail)
+	var b [2 + len(dots) + 2]byte
+	return string(append(append(append(b[:0], head...), dots[:min(n-4, 12)*len("•")]...), tail...))
 }
 
 func plain(b []byte) bool {
@@ -140,3 +141,6 @@ func EndpointID(service, method, template string) string {
 func FindingKey(rule, service, endpoint, place string) string {
 	return ID("finding", rule, service, endpoint, place)
 }
+
+// dots stand for what a mask hides.
+const dots = "••••••••••••"

@@ -133,6 +133,15 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
+// A body full of personal data costs less than a byte in five.
+func TestAllocationsOfHits(t *testing.T) {
+	text := shop(20, true)
+	r := testing.Benchmark(func(b *testing.B) { bench(b, text) })
+	if per := float64(r.AllocedBytesPerOp()) / float64(len(text)); per > 0.2 {
+		t.Errorf("%.2f bytes are allocated for a byte read", per)
+	}
+}
+
 // Finding nothing costs no allocation.
 func TestAllocations(t *testing.T) {
 	s, w := NewScanner(Options{}), &body.Walker{}

@@ -29,7 +29,7 @@ import (
 // Options bound a scanner. The zero value has the defaults.
 type Options struct {
 	Key      analyze.Key // of fingerprints
-	Names    int         // names whose class is cached; 0: 4096
+	Names    int         // names whose class is cached, and places; 0: 4096
 	Hits     int         // of a message; more are counted in [Scanner.Dropped]; 0: 1000
 	Nested   int         // bytes of JSON inside a string that are walked; 0: 64 KiB
 	Value    int         // bytes of one value that are looked at; 0: 1 MiB
@@ -85,7 +85,8 @@ type Scanner struct {
 	hits    []Hit
 	tracker body.Tracker
 	names   map[string]class
-	recent  [64][2]recent // names of late; the same few come all the time
+	places  map[string]string // as captured, and cleaned
+	recent  [64][2]recent     // names of late; the same few come all the time
 	finder  finder
 	nested  nested
 	mac     hash.Hash
@@ -111,7 +112,7 @@ func NewScanner(o Options) *Scanner {
 	if o.Value <= 0 {
 		o.Value = 1 << 20
 	}
-	s := &Scanner{options: o, names: make(map[string]class), mac: hmac.New(sha256.New, o.Key[:])}
+	s := &Scanner{options: o, names: make(map[string]class), places: make(map[string]string), mac: hmac.New(sha256.New, o.Key[:])}
 	s.nested.s = s
 	return s
 }
@@ -360,7 +361,7 @@ func (s *Scanner) report(w where, d *Detector, value []byte, confidence float32)
 	switch {
 	case w.body:
 		s.path = s.tracker.AppendPath(s.path[:0])
-		h.Place.Name = analyze.Clean(s.path)
+		h.Place.Name = s.place(s.path)
 		if s.options.Pointers {
 			s.path = s.tracker.AppendPointer(s.path[:0])
 			h.Pointer = string(s.path)
@@ -369,7 +370,7 @@ func (s *Scanner) report(w where, d *Detector, value []byte, confidence float32)
 		if w.free || body.FreeKey(w.name) {
 			h.Place.Name = "{*}"
 		} else {
-			h.Place.Name = analyze.Clean(w.name)
+			h.Place.Name = s.place(w.name)
 		}
 		if s.options.Pointers {
 			h.Pointer = string(w.name)
@@ -382,6 +383,22 @@ func (s *Scanner) report(w where, d *Detector, value []byte, confidence float32)
 	h.Mask = analyze.Mask(value)
 	h.Fingerprint = s.fingerprint(d, value)
 	s.hits = append(s.hits, h)
+}
+
+// place is [analyze.Clean] of the name of a place. The same few come all the
+// time, and share a string.
+func (s *Scanner) place(name []byte) string {
+	if p, ok := s.places[string(name)]; ok {
+		return p
+	}
+	p := analyze.Clean(name)
+	if len(s.places) >= s.options.Names {
+		clear(s.places)
+	}
+	if len(name) <= analyze.MaxText {
+		s.places[string(name)] = p
+	}
+	return p
 }
 
 // fingerprint is analyze.Key.Fingerprint of the value without its separators,
@@ -413,7 +430,9 @@ func (s *Scanner) fingerprint(d *Detector, value []byte) string {
 	s.mac.Write(s.sum)
 	s.mac.Write(value)
 	s.sum = s.mac.Sum(s.sum[:0])
-	return hex.EncodeToString(s.sum[:12])
+	var text [24]byte
+	hex.Encode(text[:], s.sum[:12])
+	return string(text[:])
 }
 
 // flags tells values that are nobody's.
