@@ -402,8 +402,11 @@ func (t *Tree[R]) pinned(w *way, method, path []byte, success bool) (rec R, ok b
 		p.leaves = append(p.leaves, leaf[R]{method: string(method), rec: t.newRecord()})
 		l = &p.leaves[len(p.leaves)-1]
 	}
-	p.n++
 	l.n++
+	if !success {
+		return l.rec, true // what was refused in a parameter's place is none of its values
+	}
+	p.n++
 	n := 0
 	for _, s := range w.segments {
 		segment, rest := cut(path)

@@ -101,6 +101,17 @@ func TestRoutesAllocateNothing(t *testing.T) {
 	}
 }
 
+func TestRefusedRequestsSayNothingOfParameters(t *testing.T) {
+	tree := NewTree(Options{Routes: routes(t, "GET /users/{id}").For("h")}, newNote)
+	tree.At([]byte("GET"), []byte("/users/7"), true)
+	tree.At([]byte("GET"), []byte("/users/7'--"), false)
+	for e := range tree.Endpoints() {
+		if p := e.Params[0]; p.Type != "integer" || p.Count != 1 {
+			t.Errorf("id is %s of %d requests, want integer of 1", p.Type, p.Count)
+		}
+	}
+}
+
 func FuzzRoutes(f *testing.F) {
 	f.Add(given, "/files/x/y\n/at/1,2")
 	f.Fuzz(func(t *testing.T, text, paths string) {
