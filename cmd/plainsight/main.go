@@ -63,6 +63,7 @@ type commands struct {
 	Read    readCmd    `cmd:"" help:"Read capture files and report what is in them."`
 	Query   queryCmd   `cmd:"" help:"Ask a store in SQL, or by the name of a query."`
 	Openapi openapiCmd `cmd:"" help:"Write an OpenAPI 3.1 document for each service in captures."`
+	Drift   driftCmd   `cmd:"" help:"Compare captures with OpenAPI documents: what is undocumented, outdated or unused."`
 	Scan    scanCmd    `cmd:"" help:"Find sensitive data in a body or in JSON lines on standard input."`
 	Rules   rulesCmd   `cmd:"" help:"List the rules: what each looks for and what to do."`
 	Schema  schemaCmd  `cmd:"" help:"Print or apply the schema of the store."`

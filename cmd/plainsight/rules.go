@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"plainsight/analyze"
+	"plainsight/analyze/drift"
 	"plainsight/analyze/posture"
 	"plainsight/analyze/sensitive"
 )
@@ -31,6 +32,11 @@ func (c *rulesCmd) Run(a *app) error {
 	var rules []analyze.Rule
 	for i := range posture.Rules {
 		if r := posture.Rules[i].Rule; c.Rule == "" || r.ID == c.Rule {
+			rules = append(rules, r)
+		}
+	}
+	for _, r := range drift.Rules {
+		if c.Rule == "" || r.ID == c.Rule {
 			rules = append(rules, r)
 		}
 	}

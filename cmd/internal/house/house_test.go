@@ -37,7 +37,8 @@ var edges = map[string][]string{
 
 	"analyze":           {"std"},
 	"analyze/body":      {},
-	"analyze/endpoint":  {"analyze", "analyze/body", "analyze/shape"}, // like bodies, and values in them, are evidence for one template
+	"analyze/drift":     {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture"}, // how paths and names are written, routes, the order of findings
+	"analyze/endpoint":  {"analyze", "analyze/body", "analyze/shape"},                       // like bodies, and values in them, are evidence for one template
 	"analyze/exchanges": {"analyze", "capture"},
 	"analyze/inventory": {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
 	"analyze/openapi":   {"analyze", "analyze/endpoint"}, // the routes of documents
