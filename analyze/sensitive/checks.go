@@ -118,6 +118,9 @@ func (c *candidate) grouped(lens ...int8) bool {
 
 func always(*candidate) bool { return true }
 
+// sasToken is the query of a presigned URL by itself.
+func sasToken(c *candidate) bool { return signed(c.text) }
+
 func exactly(n int) func(*candidate) bool {
 	return func(c *candidate) bool { return len(c.text) == n }
 }

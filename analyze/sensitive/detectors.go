@@ -187,6 +187,7 @@ var Detectors = [...]Detector{
 		Names: "saml response, saml assertion, saml token, assertion saml", Shape: Shape{Min: 24, Max: 1 << 20, Whole: true}, Check: saml,
 		Yes: []string{"SAMLResponse=PHNhbWxwOlJlc3BvbnNlIHhtbG5zOnNhbWxwPSJ1cm46b2FzaXM6bmFtZXM6dGM6U0FNTDoyLjA6cHJvdG9jb2wiPg=="}, No: []string{"saml_response=ok"}},
 	{ID: "presigned_url", Title: "presigned URL", Category: Credential, Profile: SessionCredential, Alone: true,
+		Shape: Shape{Min: 24, Max: 4096, Whole: true}, Check: sasToken,
 		Names: "signed url, presigned url, download url, upload url, sas url, sas token",
 		Yes:   []string{"=https://b.s3.amazonaws.com/a.pdf?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Date=20260101T000000Z&X-Amz-Expires=900&X-Amz-Signature=b6b3e51a6d4bcdf0029b72081a8629ffae478229520c7e5402384564765dfab9"},
 		No:    []string{"=https://cdn.shop.example/a.pdf?v=2&sig=1"}},

@@ -119,6 +119,10 @@ func TestBodies(t *testing.T) {
 func TestNames(t *testing.T) {
 	for _, x := range []struct{ id, names, none string }{
 		{"credit_card", "cardNumber CARD_NO card-nbr CardNum creditcardnumber numeroTarjeta kartennummer numero_carte userCardNumber billing_card_number", "cardType card_last4 giftCardNumber maskedCardNumber card_number_length hasCardNumber idCardNumber"},
+		{"password", "parolaChiave clave_de_acceso mat_khau lozinka kata_sandi", "clave_producto"},
+		{"phone", "telefonoFisso PhNb MobNb telefonnr nomor_telepon αριθμός_τηλεφώνου gsmNummer", "phoneType telemetry"},
+		{"person_name", "VORNA NACHN nama_lengkap titulaireCompte apellido_paterno geburtsname 名前", "brandName pluginName"},
+		{"date_of_birth", "GBDAT tanggal_lahir ngaySinh fec_nac dtNascimento syntymapaiva", "date_created"},
 		{"password", "password userPassword new_password passwordConfirmation pwd motDePasse contraseña senha Passwort db_password PASSWD", "passwordResetUrl password_min_length has_password passwordPolicy compass bypass passenger"},
 		{"person_name", "firstName last_name FULLNAME vorname nachname prénom apellido sobrenome 姓名 имя card_holder_name", "filename product_name hostName userName company_legal_name application_preferred_name"},
 		{"email", "email e_mail EMailAddress user.email contactEmail correoElectronico user[email] emails", "email_domain emailVerified"},
