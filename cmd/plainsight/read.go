@@ -23,21 +23,21 @@ import (
 type readCmd struct {
 	Files []string `arg:"" name:"file" help:"Captures (pcap, pcapng, gzip or zstd of them), directories of them, logs of exchanges (NDJSON), or - for standard input."`
 
-	Format string   `enum:"text,json,html,sarif,none" default:"text" help:"What goes to standard output: ${enum}." placeholder:"FORMAT"`
-	Output []string `short:"o" help:"Write a report to FILE too, in the format of its ending (.txt .json .html .sarif)." placeholder:"FILE"`
-	FailOn string   `enum:"info,low,medium,high,critical,never" default:"never" help:"Exit with 1 on a finding at least this severe: ${enum}." placeholder:"SEVERITY"`
+	Format string   `enum:"text,json,html,sarif,none" default:"text" help:"On standard output: ${enum}." placeholder:"FORMAT"`
+	Output []string `short:"o" help:"Also to FILE, by its ending: .txt .json .html .sarif" placeholder:"FILE"`
+	FailOn string   `enum:"info,low,medium,high,critical,never" default:"never" help:"Exit with 1 from this severity on (info, low, medium, high, critical); never." placeholder:"SEVERITY"`
 
 	Keep       bool   `help:"Keep the result in the local store."`
-	Store      string `help:"Keep it in this store: a directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
-	KeyFile    string `help:"Key of the fingerprints that join equal values; made if it is missing." placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
-	Exchanges  string `help:"Write each exchange, handshake and stream to FILE as a line of JSON." placeholder:"FILE"`
-	Reveal     bool   `help:"Write those lines as seen, not masked: they will hold secrets."`
-	Routes     string `help:"Path templates that go before what is inferred: a list (GET /users/{id} on each line) or an OpenAPI document." placeholder:"FILE"`
-	Explain    string `help:"Say why PATH has its template, in place of a report." placeholder:"PATH"`
-	Follow     bool   `help:"Wait for the capture to grow, until interrupted."`
-	Rules      string `help:"Kinds of sensitive data of your own, beside the built-in ones (YAML)." placeholder:"FILE"`
-	Baseline   string `help:"Report only what is new since this: a JSON report or a store." placeholder:"STORE|FILE.json"`
-	Config     string `help:"Mutes, with reason and day of expiry (./plainsight.yaml if it is there)." placeholder:"FILE"`
+	Store      string `help:"Keep it in a directory or clickhouse://[USER@]HOST[:PORT][/DATABASE]" placeholder:"STORE" env:"PLAINSIGHT_STORE"`
+	KeyFile    string `help:"Key of fingerprints; made if missing" placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
+	Exchanges  string `help:"Write what was found as lines of JSON." placeholder:"FILE"`
+	Reveal     bool   `help:"Write those lines unmasked: they hold secrets."`
+	Routes     string `help:"Templates of your own: a list or OpenAPI document." placeholder:"FILE"`
+	Explain    string `help:"Only say why PATH has its template." placeholder:"PATH"`
+	Follow     bool   `help:"Wait for more until interrupted."`
+	Rules      string `help:"Kinds of sensitive data of your own (YAML)." placeholder:"FILE"`
+	Baseline   string `help:"Only what is new since a JSON report or store." placeholder:"FILE"`
+	Config     string `help:"Mutes; ./plainsight.yaml if it is there." placeholder:"FILE"`
 	NoAnalysis bool   `help:"Count only: no endpoints, no findings."`
 	Shards     int    `default:"0" help:"Shards to read with; 0: one for each core." placeholder:"N"`
 }
