@@ -133,6 +133,7 @@ type Observation struct {
 	gql                                                    gqlShape
 	page                                                   string // the parameter that asks for a very large page
 	privileged                                             string
+	account                                                uint64 // keyed hash of who wants to sign in, 0: nobody
 	echoed                                                 bool
 	principalHash                                          uint64
 	public                                                 bool // an endpoint that is meant for everybody
@@ -416,6 +417,9 @@ func loopbackURL(rest []byte) bool {
 // Field takes a field at the top of the request's body.
 func (o *Observation) Field(key, value []byte) {
 	o.privilege(key, value)
+	if o.account == 0 && len(value) > 0 && accountName(o.r.lowered(key)) && hasSegment(o.Path, loginWords) {
+		o.account = o.r.secret(Other, value).Hash
+	}
 	if string(key) == "grant_type" && string(value) == "password" {
 		o.oauth.passwordGrant = true
 	}

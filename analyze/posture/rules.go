@@ -169,7 +169,7 @@ const (
 )
 
 // Rules is the catalogue.
-var Rules = slices.Concat(plainRules, attackRules)
+var Rules = slices.Concat(plainRules, attackRules, windowRules)
 
 var plainRules = []Rule{
 	{

@@ -18,6 +18,7 @@ import (
 type State struct {
 	findings tally.Table[findingKey, *Tally]
 	stats    Stats
+	windows  tally.Table[windowKey, *window]
 }
 
 // Limit is how many findings a [State] keeps.
@@ -112,6 +113,12 @@ func (t *Tally) sample(at tally.Moment, s analyze.Sample) {
 // Merge adds what o remembers.
 func (s *State) Merge(o *State) {
 	s.stats.Add(o.stats)
+	if o.windows.Len() > 0 || o.windows.Full() {
+		if s.windows.Len() == 0 && !s.windows.Full() {
+			s.windows = tally.NewTable[windowKey, *window](windowLimit, rankWindow)
+		}
+		s.windows.Merge(&o.windows, newWindow, (*window).merge)
+	}
 	if o.findings.Len() > 0 || o.findings.Full() {
 		s.table().Merge(&o.findings, newTally, func(into, from *Tally) { into.merge(from) })
 	}
@@ -129,7 +136,7 @@ func (s *State) table() *tally.Table[findingKey, *Tally] {
 // Renamed returns the state with other places: what became the same place is
 // added up.
 func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
-	n := &State{stats: s.stats}
+	n := &State{stats: s.stats, windows: s.windows}
 	if s.findings.Len() > 0 || s.findings.Full() {
 		t := n.table()
 		s.findings.All(func(k findingKey, from *Tally) {
@@ -194,6 +201,7 @@ func Observe(o *Observation, endpoint, service *State) {
 		count(o, &endpoint.stats)
 	}
 	count(o, &service.stats)
+	o.watch(endpoint, service)
 	o.ask(endpoint, service)
 }
 
@@ -266,6 +274,8 @@ type Context struct {
 	Around   Stats     // of the service
 	First    time.Time // of the endpoint, or of the service
 	Last     time.Time
+
+	windows *tally.Table[windowKey, *window]
 }
 
 // Endpoint is how a finding names the endpoint.
@@ -278,7 +288,8 @@ func (c *Context) Endpoint() string {
 
 // Findings concludes. It appends to list, in no order; see [Sort].
 func (s *State) Findings(c Context, list []analyze.Finding) []analyze.Finding {
-	c.Stats = s.stats
+	c.Stats, c.windows = s.stats, &s.windows
+	s.windows.Trim()
 	s.findings.Trim()
 	s.findings.All(func(k findingKey, t *Tally) {
 		r := &Rules[k.rule]
