@@ -186,7 +186,7 @@ func TestScenarios(t *testing.T) {
 			quietly(t, name, capture, e)
 		}
 	}
-	floor(t, "scenarios with the expected transactions", share(good, len(files)), 0.85)
+	floor(t, "scenarios with the expected transactions", share(good, len(files)), 0.98)
 }
 
 // quietly reads a capture as a user does, without --reveal, and looks at all
@@ -226,7 +226,7 @@ func TestConversations(t *testing.T) {
 	for _, set := range []struct {
 		file  string
 		least float64
-	}{{"llhttp.jsonl", 0.90}, {"libhtp.jsonl", 0.90}, {"http2-hpack.jsonl", 1}, {"http2-frames.jsonl", 1}} {
+	}{{"llhttp.jsonl", 0.97}, {"libhtp.jsonl", 0.97}, {"http2-hpack.jsonl", 1}, {"http2-frames.jsonl", 1}} {
 		source := shared(t, "adversarial", set.file)
 		want := map[string]expectation{}
 		for _, c := range readLines[struct {
@@ -288,6 +288,6 @@ func TestOtherEnginesCaptures(t *testing.T) {
 				t.Logf("%-6s %s: %s", c.Expect.Level, c.ID, wrong)
 			}
 		}
-		floor(t, file+" cases", share(good, all), 0.85)
+		floor(t, file+" cases", share(good, all), 0.95)
 	}
 }

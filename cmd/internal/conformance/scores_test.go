@@ -89,6 +89,8 @@ var inferenceFloors = []struct {
 	name  string
 	least float64
 }{
-	{"template_f1", 0.50},
-	{"grouping_accuracy", 0.60},
+	{"template_f1", 0.95},
+	{"grouping_accuracy", 0.98},
+	{"property_f1_end_to_end", 0.97},
+	{"query_recall", 0.97},
 }
