@@ -17,6 +17,7 @@ apt      = command -v $(1) >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO)
 QUESTION := "SELECT kind, category, sum(count) AS seen, uniq(service, method, template) AS endpoints, max(severity) AS worst \
   FROM sensitive_current WHERE category IN ('pci', 'financial', 'credential') GROUP BY kind, category ORDER BY seen DESC"
 
+REDOCLY     := @redocly/cli@2.77.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help demo build engine deps test race lint conformance fuzz bench fmt clean
@@ -39,8 +40,9 @@ demo: engine ## make a capture of a small shop, read it, keep it, ask it
 	@echo; echo "The report for a browser: build/shop.html"
 	@echo "Ask more:                 $(BIN) query --store $(STORE)"
 
-deps: engine ## what the tests need: the engine, a browser
+deps: engine ## what the tests need: the engine, a browser, a linter of OpenAPI
 	@$(call apt,chromium,chromium)
+	@test -x build/npm/node_modules/.bin/redocly || npm install --silent --no-audit --no-fund --no-save --prefix build/npm $(REDOCLY)
 
 test: deps ## all tests
 	go vet ./...

@@ -54,13 +54,19 @@ const (
 )
 
 // ParseRoutes reads a list of routes: METHOD and /path/{id} or host/path/{id} on
-// each line, or these alone for any method. Lines that begin with # say nothing.
+// each line, or these alone for any method. What follows a # says nothing.
 func ParseRoutes(text []byte) (list []Route, err error) {
 	number := 0
 	for line := range bytes.Lines(text) {
 		number++
 		words := strings.Fields(string(line))
-		if len(words) == 0 || words[0][0] == '#' {
+		for i, word := range words {
+			if word[0] == '#' { // a comment
+				words = words[:i]
+				break
+			}
+		}
+		if len(words) == 0 {
 			continue
 		}
 		var r Route

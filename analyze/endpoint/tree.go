@@ -129,7 +129,7 @@ func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 	for depth := 0; len(path) > 0; depth++ {
 		segment, rest := cut(path)
 		if len(segment) == 0 && len(rest) == 0 {
-			break // a slash at the end
+			break // a slash at the end says nothing
 		}
 		last := depth == t.opts.Segments-1
 		if last {

@@ -23,6 +23,7 @@ import (
 	"plainsight/analyze/body"
 	"plainsight/analyze/endpoint"
 	"plainsight/analyze/openapi"
+	"plainsight/analyze/openapi/openapitest"
 	"plainsight/analyze/shape"
 )
 
@@ -46,7 +47,7 @@ func (l *line) get(headers [][2]string, name string) string {
 // record is what the test keeps for an endpoint.
 type record struct {
 	set      *shape.Set
-	n        uint64
+	n, clear uint64
 	statuses map[int]uint64
 	auth     map[string]uint64
 }
@@ -58,6 +59,7 @@ func newRecord() *record {
 func (r *record) Merge(o *record) {
 	r.set.Merge(o.set)
 	r.n += o.n
+	r.clear += o.clear
 	for k, n := range o.statuses {
 		r.statuses[k] += n
 	}
@@ -94,6 +96,9 @@ func (w *worker) learn(l *line) {
 		return
 	}
 	r.n++
+	if l.Scheme == "http" {
+		r.clear++
+	}
 	r.statuses[l.Status]++
 	if ok {
 		r.set.Message()
@@ -166,7 +171,7 @@ func (w *worker) endpoints() map[string][]analyze.Endpoint {
 	out := map[string][]analyze.Endpoint{}
 	for host, t := range w.services {
 		for e, r := range t.Endpoints() {
-			x := analyze.Endpoint{Service: host, Method: e.Method, Template: e.Template, Requests: r.n, Statuses: r.statuses, Auth: r.auth, Encrypted: r.n}
+			x := analyze.Endpoint{Service: host, Method: e.Method, Template: e.Template, Requests: r.n, Statuses: r.statuses, Auth: r.auth, Encrypted: r.n - r.clear, Plaintext: r.clear}
 			for _, p := range e.Params {
 				x.Parameters = append(x.Parameters, p.Field())
 			}
@@ -298,6 +303,67 @@ func TestConformance(t *testing.T) {
 	}
 	if n, ok := got["noise_endpoints"]; !ok || n > 0 {
 		t.Errorf("%.0f endpoints are noise", n)
+	}
+}
+
+// Documents pass the linter without errors, and the traffic that they are made
+// of fits them.
+func TestDocumentsFitTheirTraffic(t *testing.T) {
+	var files []string
+	dir := t.TempDir()
+	for _, file := range traffic(t) {
+		lines := read(t, file)
+		w := &worker{services: map[string]*tree{}}
+		for i := range lines {
+			w.learn(&lines[i])
+		}
+		validators, routes := map[string]*openapitest.Validator{}, map[string]*endpoint.View[*record]{}
+		for host, list := range w.endpoints() {
+			doc, err := openapi.Document(host, list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := filepath.Join(dir, strings.ReplaceAll(host, ":", "_")+".json")
+			files = append(files, name)
+			if err := os.WriteFile(name, doc, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if validators[host], err = openapitest.New(doc); err != nil {
+				t.Fatalf("%s: %v", host, err)
+			}
+			routes[host] = w.services[host].Decide()
+		}
+		checked, wrong := 0, 0
+		why := map[string]int{}
+		for i := range lines {
+			l := &lines[i]
+			if v := routes[l.Host]; v == nil || endpoint.Noise([]byte(l.Method), []byte(l.Path)) {
+				continue
+			} else if _, _, ok := v.Route([]byte(l.Method), []byte(l.Path)); !ok {
+				continue
+			}
+			checked++
+			x := openapitest.Exchange{Method: l.Method, URL: l.Scheme + "://" + l.Host + l.Path, Status: l.Status, RequestBody: []byte(l.ReqBody), ResponseBody: []byte(l.RespBody),
+				RequestHeader: openapitest.Header(l.ReqHeaders), ResponseHeader: openapitest.Header(l.RespHeaders)}
+			if l.Query != "" {
+				x.URL += "?" + l.Query
+			}
+			if err := validators[l.Host].Check(&x); err != nil {
+				wrong++
+				text := err.Error()
+				if why[text]++; len(why) <= 8 && why[text] == 1 {
+					t.Logf("%s %s: %.600s", l.Method, l.Path, text)
+				}
+			}
+		}
+		share := 1 - float64(wrong)/float64(max(checked, 1))
+		t.Logf("%-14s %6d exchanges, %.4f fit", strings.TrimSuffix(filepath.Base(file), ".jsonl.gz"), checked, share)
+		if share < 0.999 {
+			t.Errorf("%s: %d of %d exchanges do not fit their document", filepath.Base(file), wrong, checked)
+		}
+	}
+	if problems, err := openapitest.Lint(files...); err != nil || problems != "" {
+		t.Errorf("%v\n%s", err, problems)
 	}
 }
 

@@ -8,6 +8,7 @@ package openapi
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,8 +51,9 @@ func Document(service string, endpoints []analyze.Endpoint) ([]byte, error) {
 		}
 	}
 	d.Servers = servers(service, clear, sealed)
-	if len(schemes) > 0 {
-		d.Components = &components{schemes}
+	schemas := share(d.schemas())
+	if len(schemes) > 0 || len(schemas) > 0 {
+		d.Components = &components{schemas, schemes}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -61,6 +63,37 @@ func Document(service string, endpoints []analyze.Endpoint) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// schemas lists the bodies of all operations, in order, with names for them.
+func (d *document) schemas() (list []placedSchema) {
+	for _, template := range slices.Sorted(maps.Keys(d.Paths)) {
+		for _, method := range methods {
+			op := d.Paths[template][method]
+			if op == nil {
+				continue
+			}
+			name := noun(template)
+			if op.RequestBody != nil {
+				list = op.RequestBody.schemas(list, name+"Request")
+			}
+			for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
+				if status >= "4" && status != "default" {
+					list = op.Responses[status].schemas(list, "Error")
+				} else {
+					list = op.Responses[status].schemas(list, name)
+				}
+			}
+		}
+	}
+	return list
+}
+
+func (m *message) schemas(list []placedSchema, name string) []placedSchema {
+	for _, contentType := range slices.Sorted(maps.Keys(m.Content)) {
+		list = append(list, placedSchema{&m.Content[contentType].Schema, name})
+	}
+	return list
 }
 
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -84,7 +117,8 @@ type server struct {
 }
 
 type components struct {
-	SecuritySchemes map[string]scheme `json:"securitySchemes"`
+	Schemas         map[string]*schema `json:"schemas,omitempty"`
+	SecuritySchemes map[string]scheme  `json:"securitySchemes,omitempty"`
 }
 
 type scheme struct {
@@ -97,10 +131,11 @@ type scheme struct {
 
 type operation struct {
 	OperationID string                `json:"operationId"`
+	Summary     string                `json:"summary"`
 	Parameters  []parameter           `json:"parameters,omitempty"`
 	RequestBody *message              `json:"requestBody,omitempty"`
 	Responses   map[string]*message   `json:"responses"`
-	Security    []map[string][]string `json:"security,omitempty"`
+	Security    []map[string][]string `json:"security"` // empty: no credentials were seen
 	Seen        seen                  `json:"x-plainsight"`
 }
 
@@ -117,13 +152,14 @@ type parameter struct {
 	Name     string  `json:"name"`
 	In       string  `json:"in"`
 	Required bool    `json:"required,omitempty"`
+	Empty    bool    `json:"allowEmptyValue,omitempty"`
 	Schema   *schema `json:"schema"`
 }
 
 type message struct {
-	Description string           `json:"description,omitempty"`
-	Required    bool             `json:"required,omitempty"`
-	Content     map[string]media `json:"content,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Required    bool              `json:"required,omitempty"`
+	Content     map[string]*media `json:"content,omitempty"`
 }
 
 type media struct {
@@ -133,7 +169,7 @@ type media struct {
 // servers makes addresses of a service's name, which is a host, with a port
 // where it is not the usual one.
 func servers(service string, clear, sealed bool) []server {
-	if strings.Contains(service, "://") || strings.HasPrefix(service, "/") || service == "" {
+	if !addressable(service) {
 		return []server{{URL: "/"}}
 	}
 	var s []server
@@ -146,9 +182,16 @@ func servers(service string, clear, sealed bool) []server {
 	return s
 }
 
+// addressable reports whether a service is called as its host is, rather than by
+// a word of ours.
+func addressable(service string) bool {
+	return service != "" && !strings.ContainsAny(service, " /()")
+}
+
 func describe(e *analyze.Endpoint, schemes map[string]scheme) *operation {
 	op := &operation{
 		OperationID: identifier(e.Method, e.Template),
+		Summary:     e.Method + " " + e.Template,
 		Responses:   map[string]*message{},
 		Seen:        seen{Requests: e.Requests, Plaintext: e.Plaintext, Encrypted: e.Encrypted, First: e.First.UTC(), Last: e.Last.UTC()},
 	}
@@ -163,7 +206,7 @@ func describe(e *analyze.Endpoint, schemes map[string]scheme) *operation {
 	// Each path parameter must be declared.
 	for _, name := range names(e.Template) {
 		if !slices.ContainsFunc(op.Parameters, func(p parameter) bool { return p.In == "path" && p.Name == name }) {
-			op.Parameters = append(op.Parameters, parameter{name, "path", true, &schema{Type: one("string")}})
+			op.Parameters = append(op.Parameters, parameter{Name: name, In: "path", Required: true, Schema: &schema{Type: one("string")}})
 		}
 	}
 	for status, n := range e.Statuses {
@@ -178,10 +221,10 @@ func describe(e *analyze.Endpoint, schemes map[string]scheme) *operation {
 		op.Responses[code] = response(code)
 	}
 	for _, b := range bodies(e.Fields) {
-		m := media{b.root.schema()}
+		m := &media{b.root.schema()}
 		if b.side == analyze.Request {
 			if op.RequestBody == nil {
-				op.RequestBody = &message{Content: map[string]media{}}
+				op.RequestBody = &message{Content: map[string]*media{}}
 			}
 			op.RequestBody.Content[b.contentType] = m
 			continue
@@ -195,7 +238,7 @@ func describe(e *analyze.Endpoint, schemes map[string]scheme) *operation {
 			op.Responses[b.status] = r
 		}
 		if r.Content == nil {
-			r.Content = map[string]media{}
+			r.Content = map[string]*media{}
 		}
 		r.Content[b.contentType] = m
 	}
@@ -255,6 +298,15 @@ func names(template string) (list []string) {
 // elsewhere are left out.
 func parameterOf(f *analyze.Field) (parameter, bool) {
 	p := parameter{Name: f.Path, Required: f.Required, Schema: leaf(f)}
+	if i := slices.Index(p.Schema.Type, "array"); i >= 0 {
+		// It was repeated: what else is known is of each value.
+		items := p.Schema
+		if items.Type = slices.Delete(items.Type, i, i+1); len(items.Type) == 0 {
+			items.Type = one("string")
+		}
+		p.Schema = &schema{Type: one("array"), Items: items}
+		p.Empty = f.Where == analyze.InQuery // how a list without members is sent
+	}
 	switch f.Where {
 	case analyze.InPath:
 		p.In, p.Required = "path", true
@@ -277,6 +329,7 @@ func parameterOf(f *analyze.Field) (parameter, bool) {
 // security turns kinds of credentials into requirements, any of which may do,
 // and notes their schemes.
 func security(auth map[string]uint64, schemes map[string]scheme) (any []map[string][]string) {
+	any = []map[string][]string{}
 	kinds := make([]string, 0, len(auth))
 	for k := range auth {
 		kinds = append(kinds, k)

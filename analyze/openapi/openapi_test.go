@@ -72,7 +72,7 @@ func TestDocument(t *testing.T) {
 		`"requestBody":{"content":{"application/json":{"schema":{"type":"object"}}}}`,
 		`"default":{"description":"no answer was seen"}`,
 		// A parameter of the template that no field describes is declared all the same.
-		`"put":{"operationId":"put.orders.:order_id","parameters":[{"name":"order_id","in":"path","required":true,"schema":{"type":"string"}}]`,
+		`"put":{"operationId":"put.orders.:order_id","summary":"PUT /orders/{order_id}","parameters":[{"name":"order_id","in":"path","required":true,"schema":{"type":"string"}}]`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, b)

@@ -11,6 +11,7 @@ import (
 
 // schema is a JSON Schema (2020-12) as far as inference goes.
 type schema struct {
+	Ref        string             `json:"$ref,omitempty"`
 	Type       types              `json:"type,omitempty"`
 	Format     string             `json:"format,omitempty"`
 	Enum       []any              `json:"enum,omitempty"`
@@ -18,6 +19,8 @@ type schema struct {
 	Required   []string           `json:"required,omitempty"`
 	Free       *schema            `json:"additionalProperties,omitempty"`
 	Items      *schema            `json:"items,omitempty"`
+
+	id int // the same for equal ones, while components are sought
 }
 
 // types is written as a string where there is one.

@@ -96,7 +96,7 @@ func (w *writer) field(n *node, path, key string, of uint64) {
 	if n.sure == 0 || of == 0 { // cut bodies alone
 		f.Present, f.Of, f.Required = n.present, n.present, false
 	}
-	if n.strings && n.types&str != 0 && len(f.Types) == 1 {
+	if n.strings && n.types&str != 0 && (len(f.Types) == 1 || n.textual) {
 		f.Format = n.format()
 		if f.Format == "" && !secretive(key) {
 			f.Enum = n.enum(key)
@@ -124,7 +124,7 @@ func (n *node) typeNames() []string {
 			t = str
 		}
 		if n.repeated {
-			t = array
+			t |= array // of such
 		}
 	}
 	var names []string

@@ -182,7 +182,7 @@ func TestParameters(t *testing.T) {
 	wants(t, lines(parameters), `
 page integer required 4/4
 q string required 4/4
-tag array 1/4
+tag string|array 1/4
 x-tenant string uuid required 4/4
 `)
 }

@@ -16,7 +16,8 @@ import (
 
 type openapiCmd struct {
 	Files   []string `arg:"" name:"file" help:"Captures or logs of exchanges, as for read."`
-	Out     string   `help:"Write a document for each service into DIR (otherwise to standard output)." placeholder:"DIR"`
+	Out     string   `help:"Write a file for each service into DIR (otherwise to standard output)." placeholder:"DIR"`
+	Format  string   `enum:"openapi,postman,list" default:"openapi" help:"What to write for a service: ${enum}." placeholder:"FORMAT"`
 	JSON    bool     `name:"json" help:"Write JSON instead of YAML."`
 	Service string   `help:"Only this service." placeholder:"NAME"`
 	Routes  string   `help:"Path templates that go before what is inferred: a list (GET /users/{id} on each line) or an OpenAPI document." placeholder:"FILE"`
@@ -26,7 +27,8 @@ type openapiCmd struct {
 // Help is shown below the flags.
 func (*openapiCmd) Help() string {
 	return `  plainsight openapi capture.pcapng
-  plainsight openapi --json --out documents/ capture.pcapng`
+  plainsight openapi --json --out documents/ capture.pcapng
+  plainsight openapi --format list capture.pcapng`
 }
 
 // Run writes the documents.
@@ -60,6 +62,9 @@ func (c *openapiCmd) Run(ctx context.Context, a *app) error {
 	case len(services) == 0:
 		return usagef("no endpoint was seen: there is nothing to document (plainsight read says what is in the file)")
 	case len(services) > 1 && c.Out == "":
+		if c.Format == "list" {
+			break // lines say of which service they are
+		}
 		return usagef("%d services were seen: name one with --service, or a directory with --out: %s",
 			len(services), strings.Join(services[:min(len(services), 10)], ", "))
 	}
@@ -75,15 +80,12 @@ func (c *openapiCmd) Run(ctx context.Context, a *app) error {
 	}
 	used := map[string]bool{}
 	for _, s := range services {
-		doc, err := openapi.Document(s, byService[s])
-		if err == nil && !c.JSON {
-			doc, err = yaml.JSONToYAML(doc)
-		}
+		doc, err := c.document(s, byService[s])
 		if err != nil {
 			return fmt.Errorf("document %s: %w", s, err)
 		}
 		if root == nil {
-			_, err = a.Stdout.Write(append(doc, '\n'))
+			_, err = a.Stdout.Write(doc)
 		} else {
 			err = writeIn(root, c.fileName(s, used), doc)
 		}
@@ -92,6 +94,21 @@ func (c *openapiCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	return nil
+}
+
+// document describes a service in the format wanted.
+func (c *openapiCmd) document(service string, endpoints []analyze.Endpoint) ([]byte, error) {
+	switch {
+	case c.Format == "list":
+		return openapi.List(service, endpoints), nil
+	case c.Format == "postman":
+		return openapi.Postman(service, endpoints)
+	}
+	doc, err := openapi.Document(service, endpoints)
+	if err == nil && !c.JSON {
+		doc, err = yaml.JSONToYAML(doc)
+	}
+	return doc, err
 }
 
 // fileName makes a name of our own letters from that of a service, which
@@ -108,7 +125,13 @@ func (c *openapiCmd) fileName(service string, used map[string]bool) string {
 		name = fmt.Sprintf("%s_%d", base, n)
 	}
 	used[name] = true
-	return name + map[bool]string{true: ".json", false: ".yaml"}[c.JSON]
+	switch {
+	case c.Format == "list":
+		return name + ".txt"
+	case c.JSON || c.Format == "postman":
+		return name + ".json"
+	}
+	return name + ".yaml"
 }
 
 func writeIn(root *os.Root, name string, doc []byte) error {
@@ -116,6 +139,6 @@ func writeIn(root *os.Root, name string, doc []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(doc, '\n'))
+	_, err = f.Write(doc)
 	return errors.Join(err, f.Close())
 }
