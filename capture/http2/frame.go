@@ -254,6 +254,7 @@ func (p *parser) frameHead(h *half, b []byte, at capture.Stamp) []byte {
 		if !valid {
 			p.invalid(h)
 		}
+		p.spoke = p.spoke || valid
 	}
 	if h.rest == 0 && h.state == atRest {
 		h.state = atFrame

@@ -242,6 +242,17 @@ func TestUpgradedFromHTTP1(t *testing.T) {
 	}
 }
 
+func TestAnUpgradeThatLeadsNowhereIsNoStream(t *testing.T) {
+	var r Recorder
+	var n capture.Counts
+	p := Protocol(Options{}).New(&capture.Conn{}, &r, &n)
+	p.(capture.Heir).Inherit(&capture.Upgrade{Method: "GET", Target: "/up", Authority: "shop.test"})
+	Play(p, 3, Server("bodyproto, which is no frame of HTTP/2 at all"))
+	if got := story(r.Exchanges); got != "" {
+		t.Errorf("made up: %s", got)
+	}
+}
+
 // busy is a connection of n requests with their answers, in turns of some streams,
 // and what it says when all is seen.
 func busy(seed uint64, n int) []Step {

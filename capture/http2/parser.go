@@ -21,6 +21,8 @@ type parser struct {
 	last          [2]uint32 // highest id opened, by side
 	waiting       int       // streams whose answer came before their request
 	unanswered    int       // streams reset before an answer
+	inherited     bool      // stream 1 came by an upgrade …
+	spoke         bool      // … and HTTP/2 was spoken after it
 }
 
 // tables counts the bytes of all dynamic tables.
@@ -43,6 +45,7 @@ func (p *parser) Data(d capture.Dir, b []byte, at capture.Stamp) (int, error) {
 // Inherit takes the request with which a connection of HTTP/1 became this one: it
 // is stream 1 (RFC 7540 §3.2).
 func (p *parser) Inherit(u *capture.Upgrade) {
+	p.inherited = true
 	p.reach(1, u.Start)
 	s := p.openStream(1, u.Start)
 	side, x := &s.Side[capture.ToServer], &s.X

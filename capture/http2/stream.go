@@ -111,6 +111,9 @@ func (p *parser) giveUp(s *stream, f capture.Flaw, at capture.Stamp) {
 		s.waits = false
 		p.waiting--
 	}
+	if s.id == 1 && p.inherited && !p.spoke {
+		s.X.Request.Seen = false // the upgrade led nowhere: its exchange says all there is
+	}
 	for d := range s.Side {
 		m := s.Message(capture.Dir(d))
 		if m.Seen && !s.Side[d].Done {
