@@ -31,6 +31,7 @@ func (s *Set) Fields(private func(analyze.Place) bool) (parameters, fields []ana
 		if v.status > 0 {
 			w.base.Status = strconv.Itoa(v.status)
 		}
+		w.failure = v.status >= 400
 		w.tree(&v.root, "$", "", v.root.sure, 0)
 	}
 	return parameters, w.out
@@ -55,6 +56,7 @@ type writer struct {
 	private func(analyze.Place) bool
 	depth   int
 	base    analyze.Field
+	failure bool // of an answer that says what went wrong: nothing in it is a closed set
 	out     []analyze.Field
 }
 
@@ -98,7 +100,7 @@ func (w *writer) field(n *node, path, key string, of uint64) {
 	}
 	if n.strings && n.types&str != 0 && (len(f.Types) == 1 || n.textual) {
 		f.Format = n.format()
-		if f.Format == "" && !secretive(key) {
+		if f.Format == "" && !secretive(key) && !w.failure {
 			f.Enum = n.enum(key)
 			if f.Enum != nil && w.private != nil && w.private(analyze.Place{Side: f.Side, Where: f.Where, Name: path}) {
 				f.Enum = nil
@@ -157,7 +159,7 @@ func (n *node) enum(key string) []string {
 		least = min(least, v.n)
 	}
 	d := uint64(len(n.values))
-	if least < 2 || total < 2*d || n.coded() {
+	if least < 2 || total < 2*d || n.coded(key) || n.truths() {
 		return nil
 	}
 	if d == 1 && (total < 4 || !typeKey(key)) {
@@ -173,8 +175,8 @@ func (n *node) enum(key string) []string {
 
 // coded reports whether the values are of a list that the world keeps, of
 // which traffic shows a part: countries, currencies, languages, time zones.
-func (n *node) coded() bool {
-	if len(n.values) < 4 {
+func (n *node) coded(key string) bool {
+	if len(n.values) < 4 && !codeKey(key) {
 		return false
 	}
 	for _, v := range n.values {
@@ -193,6 +195,31 @@ func (n *node) coded() bool {
 		case plain && letters <= 3 && (capitals == letters && letters > 1 || small == 2 && letters == 2): // JP, EUR, de
 		case !plain && len(v.text) <= 7 && small == 2 && (capitals == 2 || capitals == 0): // pt-BR
 		case strings.Contains(v.text, "/") && capitals >= 2 || v.text == "UTC" || v.text == "GMT": // Asia/Tokyo
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// codeKey reports whether a field's name says that it holds such codes, so that
+// even two of them are no closed set.
+func codeKey(key string) bool {
+	k := strings.ToLower(key)
+	for _, s := range [...]string{"currency", "currencies", "country", "countries", "language", "languages", "locale", "locales", "lang", "timezone", "time_zone", "nationality"} {
+		if i := strings.LastIndex(k, s); i >= 0 && len(k)-i-len(s) <= 5 { // currencyCode, country_iso
+			return true
+		}
+	}
+	return false
+}
+
+// truths reports whether the values are those of a boolean that is written as
+// text, as forms do.
+func (n *node) truths() bool {
+	for _, v := range n.values {
+		switch strings.ToLower(v.text) {
+		case "true", "false":
 		default:
 			return false
 		}

@@ -166,6 +166,28 @@ func TestEnums(t *testing.T) {
 	}
 }
 
+// Few values of an open set are no enum, however often they are seen.
+func TestOpenSets(t *testing.T) {
+	s := NewSet(Options{})
+	for i := range 60 {
+		two := func(a, b string) string { return []string{a, b}[i%2] }
+		learn(s, fmt.Sprintf(`{"currencyCode":%q,"country":%q,"unit":%q,"sent":%q}`, two("EUR", "USD"), two("DE", "FR"), two("KG", "LB"), two("true", "false")))
+		var r Recorder
+		r.Open(s, analyze.Response, 404, []byte("application/json"))
+		var w body.Walker
+		r.Close(w.Walk([]byte("application/json"), []byte(fmt.Sprintf(`{"type":%q}`, two("not_found", "gone"))), &r).Complete)
+	}
+	got := bodyFields(s)
+	if !strings.Contains(got, "$.unit string required [KG LB]") {
+		t.Errorf("a closed set is missing in\n%s", got)
+	}
+	for _, never := range []string{"EUR", "DE", "true", "gone"} {
+		if strings.Contains(got, never) {
+			t.Errorf("%s is of a closed set in\n%s", never, got)
+		}
+	}
+}
+
 func TestParameters(t *testing.T) {
 	s := NewSet(Options{})
 	for i := range 4 {
