@@ -170,13 +170,16 @@ func (b *Block) begin() {
 // add appends a field, within the bounds.
 func (b *Block) add(name, value []byte, o *Options) {
 	b.list += len(name) + len(value) + entryOverhead
-	if b.list > o.List || len(b.fields) >= o.Fields {
+	if b.full(o) {
 		b.Dropped++
 		return
 	}
 	b.fields = append(b.fields, field{uint32(len(b.text)), uint32(len(name)), uint32(len(value))})
 	b.text = append(append(b.text, name...), value...)
 }
+
+// full says that no field has room any more.
+func (b *Block) full(o *Options) bool { return b.list > o.List || len(b.fields) >= o.Fields }
 
 // Decode reads a whole header block into b. block is borrowed. After an error
 // the table is unknown; the fields before it are in b.
@@ -205,11 +208,18 @@ func (d *Decoder) decode(b *Block, block []byte) error {
 			continue
 		}
 		if c&0x80 != 0 {
-			i, rest, err := integer(block, 7)
-			if err != nil {
-				return err
+			i, rest := uint64(c&0x7f), block[1:]
+			if i == 0x7f {
+				var err error
+				if i, rest, err = integer(block, 7); err != nil {
+					return err
+				}
 			}
 			block = rest
+			if b.full(&d.o) && 0 < i && i <= uint64(len(static)+d.n) {
+				b.Dropped++ // a byte that costs a header: bombs are made of these
+				continue
+			}
 			name, value, known, ok := d.at(i)
 			switch {
 			case !ok:
