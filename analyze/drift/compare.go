@@ -184,6 +184,9 @@ func (c *comparison) compare(e *analyze.Endpoint, spots []*spot, authenticated b
 		l.note(o)
 	}
 	c.zombie(e, ops)
+	if best[0].loose {
+		return // which of them the values are of, is not known
+	}
 	c.auth(e, ops)
 	c.parameters(e, ops, best, seen)
 	c.statuses(e, ops)
@@ -426,7 +429,7 @@ func (c *comparison) statuses(e *analyze.Endpoint, ops []*operation) {
 			_, ok := o.response(status)
 			documented = documented || ok
 		}
-		if !says || !c.opts.Statuses && expected(status) {
+		if !says || !c.opts.Statuses && (expected(status) || status >= 400 && e.Statuses[status] < rare) {
 			continue
 		}
 		c.share.statuses.add(documented)
@@ -435,6 +438,9 @@ func (c *comparison) statuses(e *analyze.Endpoint, ops []*operation) {
 		}
 	}
 }
+
+// rare failures are what scanners and typing errors get anywhere.
+const rare = 3
 
 // expected statuses come from what stands before any service.
 func expected(status int) bool {

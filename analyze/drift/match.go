@@ -190,7 +190,37 @@ func (s *spot) hits(seen []segment) (best []hit) {
 			}
 		}
 	}
+	if !slices.ContainsFunc(best, func(h hit) bool { return !h.loose }) {
+		for _, p := range s.paths {
+			if h, ok := p.stretch(rest); ok {
+				h.shift = len(s.base)
+				best = append(best, h)
+			}
+		}
+	}
 	return pick(best)
+}
+
+// stretch fits a path of which one parameter took several segments: the names of
+// images and objects hold slashes that nobody encodes.
+func (p *docPath) stretch(rest []segment) (h hit, ok bool) {
+	more := len(rest) - len(p.segments)
+	if more < 1 || more > 6 || p.literals() == 0 {
+		return h, false
+	}
+	for at := range p.segments {
+		if !p.segments[at].whole() || at+1 < len(p.segments) && !p.segments[at+1].literal() {
+			continue
+		}
+		if slices.ContainsFunc(rest[at:at+more+1], func(g segment) bool { return !g.whole() }) {
+			continue // a literal among them is a path of its own
+		}
+		if h, ok := p.try(slices.Concat(rest[:at+1], rest[at+more+1:])); ok && !h.loose {
+			h.loose = true
+			return h, true
+		}
+	}
+	return h, false
 }
 
 // pick keeps the best of hits: as OpenAPI says, a literal goes before a

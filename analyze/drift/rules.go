@@ -39,7 +39,7 @@ var Rules = []analyze.Rule{
 	{
 		ID: "doc.undoc-query", Title: "undocumented query parameter", Practice: analyze.Shadow, Severity: analyze.Low, Level: analyze.Proved,
 		Trigger: "a query parameter of successful requests that the operation does not declare; high where its name looks like a right (role, admin, debug, is_…)",
-		Quiet:   "keys of API keys that are declared as such; info where one client alone sent it",
+		Quiet:   "keys of API keys that are declared as such; info where one client alone sent it, or no more requests than failed",
 		Why:     "parameters that nobody documented are not validated or reviewed either",
 		Fix:     "document the parameter, or refuse unknown ones",
 		OWASP:   []string{"API9:2023", "API3:2023"}, CWE: []string{"CWE-1059", "CWE-915"},
@@ -47,7 +47,7 @@ var Rules = []analyze.Rule{
 	{
 		ID: "doc.undoc-header", Title: "undocumented request header", Practice: analyze.Shadow, Severity: analyze.Low, Level: analyze.Proved,
 		Trigger: "a request header of successful requests that the operation does not declare; high where its name looks like a right",
-		Quiet:   "headers of HTTP itself, browsers, tracing and gateways, and credentials, are left out; info where one client alone sent it",
+		Quiet:   "headers of HTTP itself, browsers, tracing and gateways, and credentials, are left out; info where one client alone sent it, or no more requests than failed",
 		Why:     "a header that changes what happens is part of the interface",
 		Fix:     "document the header, or drop it at the gateway",
 		OWASP:   []string{"API9:2023", "API3:2023"}, CWE: []string{"CWE-1059", "CWE-915"},
@@ -55,7 +55,7 @@ var Rules = []analyze.Rule{
 	{
 		ID: "doc.undoc-cookie", Title: "undocumented cookie", Practice: analyze.Shadow, Severity: analyze.Low, Level: analyze.Proved,
 		Trigger: "a cookie of successful requests that the operation does not declare; high where its name looks like a right",
-		Quiet:   "cookies of analytics and load balancers, and sessions, are left out; info where one client alone sent it",
+		Quiet:   "cookies of analytics and load balancers, and sessions, are left out; info where one client alone sent it, or no more requests than failed",
 		Why:     "a cookie that changes what happens is part of the interface",
 		Fix:     "document the cookie, or do not send it to the API",
 		OWASP:   []string{"API9:2023", "API3:2023"}, CWE: []string{"CWE-1059", "CWE-915"},
@@ -79,7 +79,7 @@ var Rules = []analyze.Rule{
 	{
 		ID: "doc.undoc-status", Title: "undocumented status", Practice: analyze.Shadow, Severity: analyze.Low, Level: analyze.Proved,
 		Trigger: "an answer's status that is not declared, exactly, by range (2XX) or by default",
-		Quiet:   "401, 403, 404, 429, 304 and 5xx are left out, unless asked for",
+		Quiet:   "401, 403, 404, 429, 304 and 5xx, and failures below three, are left out, unless asked for",
 		Why:     "clients cannot handle what they were not told",
 		Fix:     "document the status",
 		OWASP:   []string{"API9:2023"},

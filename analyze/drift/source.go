@@ -46,7 +46,8 @@ type source struct {
 // maxDepth is how deep a file may nest.
 const maxDepth = 500
 
-var documentKey = regexp.MustCompile(`(?m)^\s*\{?\s*["']?(openapi|swagger)["']?\s*:`)
+// documentKey finds what a file of a directory must have to be looked at.
+var documentKey = regexp.MustCompile(`(?m)^["']?(openapi|swagger)["']?\s*:|"(openapi|swagger)"\s*:`)
 
 // source reads a file and the files that it refers to. In a search, what is no
 // document is passed over: nil.

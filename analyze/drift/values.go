@@ -42,6 +42,8 @@ func (c *comparison) parameters(e *analyze.Endpoint, ops []*operation, best []hi
 		default:
 			severity, detail := analyze.Low, ""
 			switch {
+			case f.Present <= failures(e): // it may have failed each time
+				severity = analyze.Info
 			case privilege(name):
 				severity, detail = analyze.High, "; its name looks like a right"
 			case e.Clients < 2 && f.Present < 3:
@@ -87,11 +89,23 @@ func (c *comparison) missing(e *analyze.Endpoint, ops []*operation) {
 		if of == 0 {
 			of = successes(e)
 		}
-		if present >= of {
+		// Requests that failed for another reason show their parameters too.
+		if of-min(of, present) <= failures(e) {
 			continue
 		}
-		c.add("doc.missing-required", "request "+string(p.where)+" "+clip(p.name), analyze.Medium, of-present, fmt.Sprintf("The %s %s is required, and %d of %d successful requests came without.", p.where, clip(p.name), of-present, of))
+		c.add("doc.missing-required", "request "+string(p.where)+" "+clip(p.name), analyze.Medium, of-present, fmt.Sprintf("The %s %s is required, and %d of %d requests came without.", p.where, clip(p.name), of-present, of))
 	}
+}
+
+// failures counts the requests that were not answered with success: what they
+// sent is in the parameters and fields too, where it was not refused for that.
+func failures(e *analyze.Endpoint) (n uint64) {
+	for status, k := range e.Statuses {
+		if status >= 400 {
+			n += k
+		}
+	}
+	return n
 }
 
 // parameter finds one that is declared.
@@ -177,6 +191,9 @@ func (c *comparison) body(e *analyze.Endpoint, ops []*operation, fields []analyz
 	root := new(view)
 	visited := map[uintptr]bool{}
 	says, fits := false, false
+	if first.ContentType == "" && !slices.Contains(first.Types, "object") && !slices.Contains(first.Types, "array") || asset(first.ContentType) {
+		return // bytes of no type, or a file of a page that hangs below a path of parameters
+	}
 	for _, o := range ops {
 		var declared content
 		switch {
@@ -232,6 +249,15 @@ func sideStatus(f *analyze.Field) string {
 	return f.Side.String() + " " + f.Status
 }
 
+// asset reports whether a type is of what pages are made of.
+func asset(t string) bool {
+	switch t {
+	case "text/css", "text/javascript", "application/javascript", "application/x-javascript":
+		return true
+	}
+	return strings.HasPrefix(t, "font/") || strings.HasPrefix(t, "image/")
+}
+
 // typeFits reports whether a declared media type or range has a type.
 func typeFits(declared, seen string) bool {
 	declared, seen = mediaType(declared), mediaType(seen)
@@ -265,12 +291,19 @@ func (w *walk) field(f *analyze.Field) {
 	if !ok || len(list) > maxDepth {
 		return
 	}
+	if w.text {
+		list = brackets(list)
+	}
 	v, loose := w.root, false
 	for i, s := range list {
 		var to *view
 		switch s.kind {
 		case '.':
-			to, ok = v.member(s.name)
+			if to, ok = v.member(s.name); !ok && w.text {
+				if of, is := v.items(); is { // people[0][name], people[name][]
+					to, ok = of.member(s.name)
+				}
+			}
 		case '[':
 			if to, ok = v.items(); !ok && w.text {
 				to, ok = v, true // a repeated key is an array, or one value often
@@ -298,6 +331,29 @@ func (w *walk) field(f *analyze.Field) {
 	w.missing(f, v)
 }
 
+// brackets unfolds the names of forms: card[number] is a member of card, and
+// lines[0] an element of lines.
+func brackets(list []step) (out []step) {
+	for _, s := range list {
+		name, rest, ok := strings.Cut(s.name, "[")
+		out = append(out, step{s.kind, name})
+		for ok {
+			var key string
+			key, rest, _ = strings.Cut(rest, "]")
+			switch {
+			case key == "" || strings.Trim(key, "0123456789") == "":
+				out = append(out, step{kind: '['})
+			case strings.HasPrefix(key, "{"):
+				out = append(out, step{kind: '{'})
+			default:
+				out = append(out, step{'.', key})
+			}
+			_, rest, ok = strings.Cut(rest, "[")
+		}
+	}
+	return out
+}
+
 func (w *walk) undocumented(f *analyze.Field, name string) {
 	w.c.share.fields.add(false)
 	severity, detail := analyze.Low, ""
@@ -305,9 +361,12 @@ func (w *walk) undocumented(f *analyze.Field, name string) {
 	switch {
 	case f.Side == analyze.Request:
 		rule = "doc.undoc-request-field"
-		if privilege(name) {
+		switch {
+		case f.Present <= failures(w.e):
+			severity = analyze.Info
+		case privilege(name):
 			severity, detail = analyze.High, "; its name looks like a right"
-		} else if w.e.Clients < 2 && f.Present < 3 {
+		case w.e.Clients < 2 && f.Present < 3:
 			severity = analyze.Info
 		}
 	case sensitiveAt(w.e, f.Side, f.Path):
@@ -332,6 +391,9 @@ func (w *walk) missing(f *analyze.Field, v *view) {
 		}
 		path := childPath(f.Path, name)
 		kid := w.at[path]
+		if w.text && w.begins(path+"%5B") {
+			continue
+		}
 		count, of := f.Present, f.Present
 		if kid != nil {
 			if kid.Present >= kid.Of {
@@ -344,10 +406,22 @@ func (w *walk) missing(f *analyze.Field, v *view) {
 		place := analyze.Place{Side: f.Side, Where: f.Where, Name: path}
 		severity := analyze.Low
 		if f.Side == analyze.Request {
-			severity = analyze.Medium
+			if severity = analyze.Medium; count <= failures(w.e) {
+				continue
+			}
 		}
 		w.c.add("doc.missing-required", place.String(), severity, count, fmt.Sprintf("The field %s is required, and %d of %d objects came without.", path, count, of))
 	}
+}
+
+// begins reports whether a field's path begins so.
+func (w *walk) begins(front string) bool {
+	for p := range w.at {
+		if strings.HasPrefix(p, front) {
+			return true
+		}
+	}
+	return false
 }
 
 // typed compares types, null, format and enum. In text, numbers and words look
@@ -355,7 +429,7 @@ func (w *walk) missing(f *analyze.Field, v *view) {
 func (c *comparison) typed(f *analyze.Field, v *view, text, nulls bool) {
 	types, any := v.types()
 	fault := ""
-	if !any {
+	if !any && !(text && f.Where == analyze.InBody) { // values of forms are text, and no more is known
 		for _, t := range f.Types {
 			if !allowed(t, types, text) {
 				fault = fmt.Sprintf("is %s, and documented as %s", t, strings.Join(types, " or "))
