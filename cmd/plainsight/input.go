@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"plainsight/analyze"
 	"plainsight/capture"
 	"plainsight/capture/flow"
+	"plainsight/capture/har"
 	"plainsight/capture/http1"
 	"plainsight/capture/http2"
 	"plainsight/capture/ndjson"
@@ -40,15 +42,16 @@ func protocols(bodies bool) []capture.Protocol {
 }
 
 // inputs are the files of one run, in the order given: capture files, which are
-// read as one capture, and logs of exchanges.
+// read as one capture, and logs of exchanges (NDJSON, HAR).
 type inputs struct {
 	captures []string
 	logs     []string
-	stdin    io.Reader    // what "-" reads, from its first byte on
-	digest   bool         // want the SHA-256 of every file
-	bodies   bool         // want the bodies of messages
-	wait     func() bool  // at the end of a capture that is followed; nil: it ends there
-	flush    func() error // writes out what was found so far, before waiting
+	archives map[string]bool // those of the logs that are HTTP archives
+	stdin    io.Reader       // what "-" reads, from its first byte on
+	digest   bool            // want the SHA-256 of every file
+	bodies   bool            // want the bodies of messages
+	wait     func() bool     // at the end of a capture that is followed; nil: it ends there
+	flush    func() error    // writes out what was found so far, before waiting
 	names    atomic.Pointer[[]begin]
 }
 
@@ -60,7 +63,7 @@ type begin struct {
 
 // sort tells captures from logs by the first bytes of each file.
 func (a *app) inputs(files []string) (*inputs, error) {
-	in := &inputs{stdin: a.Stdin, bodies: true, flush: func() error { return nil }}
+	in := &inputs{archives: map[string]bool{}, stdin: a.Stdin, bodies: true, flush: func() error { return nil }}
 	for _, name := range files {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
 			captures, skipped, err := pcap.Dir(name, pcap.Options{})
@@ -82,9 +85,13 @@ func (a *app) inputs(files []string) (*inputs, error) {
 			n, _ = io.ReadFull(f, head) // what is wrong with it, package pcap says better
 			f.Close()
 		}
-		if ndjson.Sniff(head[:n]) {
+		switch ending := strings.TrimSuffix(strings.ToLower(name), ".gz"); {
+		case har.Sniff(head[:n]), strings.HasSuffix(ending, ".har") && n > 0:
+			in.archives[name] = true
 			in.logs = append(in.logs, name)
-		} else {
+		case ndjson.Sniff(head[:n]):
+			in.logs = append(in.logs, name)
+		default:
 			in.captures = append(in.captures, name)
 		}
 	}
@@ -236,21 +243,35 @@ func (in *inputs) readLog(ctx context.Context, a *app, name string, base0 uint64
 		m.r = io.TeeReader(r, sum)
 	}
 	in.begins(base0+1, name)
-	res, err := ndjson.Read(ctx, m, base0, h)
-	c := analyze.Capture{Name: base(name), Format: "ndjson", Bytes: m.n, Frames: res.Exchanges + res.Invalid}
+	var res ndjson.Result
+	var err error
+	format, what := "ndjson", "lines"
+	if in.archives[name] {
+		format, what = "har", "entries"
+		var r har.Result
+		r, err = har.Read(ctx, m, base0, h)
+		res = ndjson.Result(r)
+	} else {
+		res, err = ndjson.Read(ctx, m, base0, h)
+	}
+	c := analyze.Capture{Name: base(name), Format: format, Bytes: m.n, Frames: res.Exchanges + res.Invalid}
 	if in.digest {
 		c.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return c, err
+	case errors.Is(err, har.ErrNone):
+		return c, usagef("%s: %w", c.Name, err)
 	case err != nil: // gzip that ends early and the like: what was read stays
 		c.Damaged = err.Error()
 		a.Log.Warn("the rest of the file cannot be read; what came before is in the report", "file", c.Name, "reason", err.Error())
+	case res.Exchanges == 0 && format == "har":
+		return c, usagef("%s: none of its %d entries is an HTTP exchange", c.Name, res.Invalid)
 	case res.Exchanges == 0:
 		return c, usagef("%s: none of its %d lines is an exchange (want JSON objects with method, path, status, …)", c.Name, res.Invalid)
 	case res.Invalid > 0:
-		a.Log.Warn("lines that are no exchange were passed over", "file", c.Name, "lines", res.Invalid)
+		a.Log.Warn(what+" that are no exchange were passed over", "file", c.Name, what, res.Invalid)
 	}
 	return c, nil
 }

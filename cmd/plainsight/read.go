@@ -21,7 +21,7 @@ import (
 )
 
 type readCmd struct {
-	Files []string `arg:"" name:"file" help:"Captures (pcap, pcapng, gzip or zstd of them), directories of them, logs of exchanges (NDJSON), or - for standard input."`
+	Files []string `arg:"" name:"file" help:"Captures (pcap, pcapng, gzip or zstd of them), directories of them, logs of exchanges (NDJSON, HAR), or - for standard input."`
 
 	Format string   `enum:"text,json,html,sarif,none" default:"text" help:"On standard output: ${enum}." placeholder:"FORMAT"`
 	Output []string `short:"o" help:"Also to FILE, by its ending: .txt .json .html .sarif" placeholder:"FILE"`

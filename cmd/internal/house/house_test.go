@@ -24,6 +24,7 @@ var edges = map[string][]string{
 	"capture/capturetest": {"capture", "capture/packet"},
 	"capture/coding":      {"capture"},
 	"capture/flow":        {"capture", "capture/packet", "capture/stream"},
+	"capture/har":         {"capture"},
 	"capture/hpack":       {"capture"},
 	"capture/http1":       {"capture", "capture/coding", "capture/transaction"},
 	"capture/http2":       {"capture", "capture/coding", "capture/hpack", "capture/transaction"},
