@@ -50,6 +50,7 @@ func (c *driftCmd) Run(ctx context.Context, a *app) error {
 		routed = true
 	}
 	snap.Findings = docs.Compare(snap, plan, drift.Options{Routed: routed, Statuses: c.Statuses})
+	snap.Scorecard = judged(snap.Findings)
 	if err := c.write(a, snap); err != nil {
 		return err
 	}
@@ -83,6 +84,22 @@ func (c *driftCmd) read(ctx context.Context, a *app, list []endpoint.Route) (*an
 		return nil, usagef("no endpoint was seen: there is nothing to compare (plainsight read says what is in the files)")
 	}
 	return snap, nil
+}
+
+// judged is the scorecard of the practices that documents can speak for.
+func judged(findings []analyze.Finding) (list []analyze.Score) {
+	for _, p := range []analyze.Practice{analyze.Shadow, analyze.Documentation} {
+		s := analyze.Score{Practice: p, Number: int(p), State: analyze.Kept, Reason: "the traffic that was seen keeps to the documents"}
+		for i := range findings {
+			if f := &findings[i]; f.Practice == p && f.Severity > analyze.Info {
+				s.Findings++
+				s.Worst = max(s.Worst, f.Severity)
+				s.State, s.Reason = analyze.Broken, "traffic and documents differ"
+			}
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 func (c *driftCmd) write(a *app, snap *analyze.Snapshot) error {
