@@ -50,7 +50,7 @@ func (c *driftCmd) Run(ctx context.Context, a *app) error {
 		routed = true
 	}
 	snap.Findings = docs.Compare(snap, plan, drift.Options{Routed: routed, Statuses: c.Statuses})
-	snap.Scorecard = judged(snap.Findings)
+	snap.Scorecard = driftScorecard(snap.Findings)
 	if err := c.write(a, snap); err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func (c *driftCmd) read(ctx context.Context, a *app, list []endpoint.Route) (*an
 	return snap, nil
 }
 
-// judged is the scorecard of the practices that documents can speak for.
-func judged(findings []analyze.Finding) (list []analyze.Score) {
+// driftScorecard is the scorecard of the practices that documents can speak for.
+func driftScorecard(findings []analyze.Finding) (list []analyze.Score) {
 	for _, p := range []analyze.Practice{analyze.Shadow, analyze.Documentation} {
 		s := analyze.Score{Practice: p, Number: int(p), State: analyze.Kept, Reason: "the traffic that was seen keeps to the documents"}
 		for i := range findings {
