@@ -163,7 +163,11 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 	}
 	pattern := g.pattern(found)
 	for _, k := range found {
-		d.absorb(g, k, pattern)
+		if p := g.beside(k); p != nil && len(p.name) > 2 {
+			d.absorb(g, k, p.name)
+		} else {
+			d.absorb(g, k, pattern)
+		}
 	}
 	if len(found) == 0 {
 		return
@@ -196,6 +200,17 @@ func (g *group[R]) literals() []*group[R] {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name))
 	})
 	return literals
+}
+
+// beside is the parameter beside the literal k that it would be a value of: the
+// one with its extension, else a whole segment; nil where there is none.
+func (g *group[R]) beside(k *group[R]) *group[R] {
+	if _, tail := extension([]byte(k.name)); tail != nil {
+		if p := g.kids["{}"+string(tail)]; p != nil {
+			return p
+		}
+	}
+	return g.kids["{}"]
 }
 
 // pattern is that of the parameter that some literals below g become: files of

@@ -124,7 +124,8 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 		f[fSelf], f[fNotSelf] = self*sure, (1-self)*sure
 	}
 	yes(fEchoed, k.echoed)
-	if p := g.kids["{}"]; p != nil {
+	beside := g.beside(k)
+	if p := beside; p != nil {
 		f[fParam] = 1
 		f[fTyped] = p.typed()
 		f[fWordParam] = math.Log2(float64(len(p.members)) + 1)
@@ -146,7 +147,7 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 			good++
 		}
 	}
-	if p := g.kids["{}"]; p != nil && len(p.members) > 0 {
+	if p := beside; p != nil && len(p.members) > 0 {
 		// Siblings that became a parameter still speak.
 		like := d.alike(p, k)
 		for range min(len(p.members), 6) {
@@ -187,13 +188,18 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 			f[fLiteralKid] = 1
 		}
 	}
-	yes(fWord, words[strings.ToLower(k.name)])
-	yes(fPlural, plural(k.name))
-	yes(fCollection, plural(k.name) && f[fParamKid] > 0)
-	digits, upper, lower := count([]byte(k.name))
+	name := k.name
+	if !isFile(name) {
+		stem, _ := extension([]byte(name)) // .json and the like say how, not what
+		name = string(stem)
+	}
+	yes(fWord, words[strings.ToLower(name)])
+	yes(fPlural, plural(name))
+	yes(fCollection, plural(name) && f[fParamKid] > 0)
+	digits, upper, lower := count([]byte(name))
 	yes(fDigits, digits > 0)
-	yes(fHyphen, strings.Contains(k.name, "-"))
-	yes(fUnder, strings.Contains(k.name, "_"))
+	yes(fHyphen, strings.Contains(name, "-"))
+	yes(fUnder, strings.Contains(name, "_"))
 	yes(fFile, isFile(k.name))
 	_, tail := extension([]byte(k.name))
 	yes(fDot, tail == nil && strings.Contains(k.name, "."))
