@@ -27,6 +27,7 @@ const (
 	fParamBelow
 	fParamShared
 	fParamMany
+	fParamTree
 	fMany
 	fTop
 	fTopBelow
@@ -78,6 +79,7 @@ var weights = [nFeatures]struct {
 	fParamBelow:  {-0.24, "how like it what is below is"},
 	fParamShared: {0.15, "log of the literal children they share"},
 	fParamMany:   {0.26, "those beyond chance"},
+	fParamTree:   {2.00, "what is below is mostly the same, and much: in logs beyond four names; set, not fitted"},
 	fMany:        {0.52, "children shared with the most like siblings, beyond chance"},
 	fTop:         {0.04, "how like the messages of the five most like siblings are"},
 	fTopBelow:    {0.34, "how like what is below those with the most like children is"},
@@ -133,6 +135,9 @@ func (d *decider[R]) features(g *group[R], literals []*group[R], k *group[R], de
 		f[fParamLike], f[fParamBelow] = like.own, like.below
 		f[fParamShared] = math.Log2(float64(like.shared) + 1)
 		f[fParamMany] = many(like.shared)
+		if all := min(p.shared(p), k.shared(k)); like.shared > 4 && like.shared*10 >= all*6 {
+			f[fParamTree] = math.Log2(float64(like.shared)) - 2
+		}
 	}
 	var likes []likeness
 	good := 0

@@ -106,9 +106,10 @@ func slugs(t *testing.T, api, to string) (redrawn, values int) {
 			ID         int
 			Template   string
 			PathParams []struct {
-				Name  string
-				Enum  []string
-				Multi bool
+				Name     string
+				Enum     []string
+				Multi    bool
+				Distinct int
 			}
 		}
 	}
@@ -136,14 +137,25 @@ func slugs(t *testing.T, api, to string) (redrawn, values int) {
 		fixed   []bool
 	}
 	ways := map[int]way{}
+	lone := map[string]int{} // how many values a parameter of this name has
 	for _, e := range truth.Endpoints {
 		multi := map[string]bool{}
 		var fixed []bool
 		for _, p := range e.PathParams {
 			multi[p.Name] = p.Multi
+			if lone[p.Name] = max(lone[p.Name], p.Distinct); os.Getenv("SLUGS_ALL") != "" {
+				lone[p.Name] = 2
+			}
 			fixed = append(fixed, len(p.Enum) > 0 || p.Multi)
 		}
 		ways[e.ID] = way{pattern(e.Template, multi), fixed}
+	}
+	for _, e := range truth.Endpoints {
+		for i, p := range e.PathParams {
+			if lone[p.Name] < 2 {
+				ways[e.ID].fixed[i] = true
+			}
+		}
 	}
 	labels := strings.Fields(string(unpack(api + ".labels.gz")))
 	f, err := os.Open(filepath.Join(dir, "traffic", api+".jsonl.gz"))
@@ -214,7 +226,9 @@ func slugs(t *testing.T, api, to string) (redrawn, values int) {
 }
 
 // Traffic that shows no bodies, half of whose values are slugs and names of
-// people, is still sorted into its endpoints. SLUGS keeps data and documents.
+// people, is still sorted into its endpoints. Values of a parameter that has but
+// one in all of the traffic stay as they are: as a word it would be a name to
+// anyone. SLUGS_ALL draws for those, too; SLUGS keeps data and documents.
 func TestSlugs(t *testing.T) {
 	dir := t.TempDir()
 	if keep := os.Getenv("SLUGS"); keep != "" {
@@ -266,7 +280,7 @@ func TestSlugs(t *testing.T) {
 	for api, s := range scores {
 		t.Logf("%-14s grouping accuracy %.4f, F1 %.4f, precision %.4f, recall %.4f", api, s["grouping_accuracy"], s["template_f1"], s["template_precision"], s["template_recall"])
 	}
-	if ga := scores["mean"]["grouping_accuracy"]; ga < 0.85 {
-		t.Errorf("grouping accuracy is %.4f, below 0.85", ga)
+	if ga := scores["mean"]["grouping_accuracy"]; ga < 0.90 {
+		t.Errorf("grouping accuracy is %.4f, below 0.90", ga)
 	}
 }
