@@ -108,7 +108,7 @@ func (c *conclusion) notVisible(k func(capture.Counter) uint64) {
 		}
 	}
 	tls := k(capture.TLSBytes)
-	say(tls, "%s inside TLS, in %s, were not read: what they carry is unknown. Capture behind the TLS end, or in the process, to see it.", size(tls), many(n[handshakes], "connection"))
+	say(tls, "%s inside TLS, in %s, were not read: what they carry is unknown. Capture behind the TLS end to see it.", size(tls), many(n[handshakes], "connection"))
 	say(k(capture.QUICFrames), "%s look like QUIC: HTTP/3 is not visible.", many(k(capture.QUICFrames), "UDP datagram"))
 	say(n[certificatesHidden], "%s showed no certificate (TLS 1.3 encrypts it, resumption omits it): its name and dates are unknown.", many(n[certificatesHidden], "TLS handshake"))
 	say(n[webSocketMessages], "%s were counted, not looked into.", many(n[webSocketMessages], "WebSocket message"))

@@ -400,7 +400,7 @@ var hints = [...]hint{
 	}, "The capture holds no frame: check the interface and the filter it was taken with."},
 	{func(s *analyze.Snapshot, n func(string) uint64) bool {
 		return len(s.Sessions) > 0 || n("handshakes") > 0 || n("tls_bytes") > 0
-	}, "There is TLS, and what is inside it cannot be read from the wire: capture behind the proxy that ends TLS, or run an agent on the host of the service."},
+	}, "There is TLS, and what is inside it cannot be read from the wire: capture behind the proxy that ends TLS, or read the log of that proxy."},
 	{func(s *analyze.Snapshot, n func(string) uint64) bool { return n("quic_frames") > 0 },
 		"There is QUIC (HTTP/3), which cannot be read from the wire: capture behind the proxy that ends it."},
 	{func(s *analyze.Snapshot, n func(string) uint64) bool {
