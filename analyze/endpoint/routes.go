@@ -405,6 +405,7 @@ func (t *Tree[R]) pinned(w *way, method, path []byte, success bool) (rec R, ok b
 			t.misfits++
 			return rec, false
 		}
+		t.given++
 		p.leaves = append(p.leaves, leaf[R]{method: string(method), rec: t.newRecord()})
 		l = &p.leaves[len(p.leaves)-1]
 	}
@@ -455,6 +456,7 @@ func (t *Tree[R]) mergePins(o *Tree[R]) {
 			l := &from.leaves[i]
 			into := to.at([]byte(l.method))
 			if into == nil {
+				t.given++
 				to.leaves = append(to.leaves, leaf[R]{method: l.method, rec: t.newRecord()})
 				into = &to.leaves[len(to.leaves)-1]
 			}

@@ -58,6 +58,7 @@ type Tree[R Record[R]] struct {
 	failed    *node[R] // paths that were not known when they failed
 	records   int
 	failures  int
+	given     int // records of templates that were given
 	noise     uint64
 	folds     uint64
 	misfits   uint64
@@ -109,6 +110,9 @@ func (t *Tree[R]) Misfits() uint64 { return t.misfits }
 
 // Folds is how often literals were made parameters because of a limit.
 func (t *Tree[R]) Folds() uint64 { return t.folds }
+
+// Records is how many records the tree holds. It falls when paths become one.
+func (t *Tree[R]) Records() int { return t.records + t.failures + t.given }
 
 // At returns the record for an exchange. path is as on the wire, without a
 // query; success says that the answer's status was below 400. Only success

@@ -497,3 +497,18 @@ func BenchmarkShop(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "exchanges/s")
 }
+
+// Distinct URLs without end do not use the limits up: those that look like
+// values become one, and what is of known templates is never noise.
+func TestManyURLsOfFewTemplates(t *testing.T) {
+	in := New(Options{Key: analyze.Key{1}, Endpoints: 10_000, Memory: 60_000})
+	w := in.Worker(0).(*worker)
+	const n = 40_000
+	for i := range uint64(n) {
+		w.Exchange(talk(i, "10.0.0.1", "10.0.0.2:80", fmt.Sprintf("GET /shops/%s/items HTTP/1.1\nHost: h.example.org\n---\n200\nContent-Type: application/json\n\n{\"id\":%d,\"name\":\"x\"}", letters(i), i)))
+	}
+	s := in.Snapshot(nil, nil)
+	if len(s.Endpoints) != 1 || s.Endpoints[0].Requests != n || s.Coverage.Noise != 0 {
+		t.Errorf("%d endpoints, %d noise", len(s.Endpoints), s.Coverage.Noise)
+	}
+}

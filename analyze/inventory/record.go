@@ -16,6 +16,7 @@ import (
 // of one.
 type record struct {
 	opts *Options
+	home *state   // whose weight it is part of; nil: of a conclusion
 	ids  []uint64 // the leaves it is made of, for rows that wait for a name
 
 	requests, unanswered, plaintext, encrypted uint64
@@ -32,6 +33,10 @@ type record struct {
 }
 
 const maxIDs = 1 << 16
+
+// treeRecords is how many paths of a service are told apart until those that look
+// like values become one: some 40 MB of records.
+const treeRecords = 8192
 
 type sensitiveKey struct {
 	kind  string
@@ -93,13 +98,19 @@ func (r *record) find(h *posture.Hit, at tally.Moment, frozen bool) {
 	t.samples.Add(at, h.Sample)
 }
 
-// weight measures the memory of the record in pieces of some 200 bytes.
+// weight measures the memory of what the record holds, in pieces of some 200
+// bytes.
 func (r *record) weight() int {
-	return 5 + r.shapes.Nodes() + 2*r.sensitive.Len() + 4*r.state.Len()
+	return r.shapes.Nodes() + 2*r.sensitive.Len() + 4*r.state.Len()
 }
 
-// Merge implements endpoint.Record.
+// Merge implements endpoint.Record. Where the tree makes one of two records of
+// its own, o is given up.
 func (r *record) Merge(o *record) {
+	if s := r.home; s != nil && s == o.home && !s.deciding {
+		before := r.weight() + o.weight()
+		defer func() { s.weight += r.weight() - before }()
+	}
 	if r.ids = append(r.ids, o.ids...); len(r.ids) > maxIDs {
 		r.ids = append(r.ids[:0], r.ids[len(r.ids)-maxIDs/2:]...) // rows of the others stay without a name
 	}
@@ -245,7 +256,7 @@ type state struct {
 	counts   [countEnd]uint64
 	folded   func() // tells the worker that services were folded
 
-	records  int  // made so far
+	records  int  // of all trees
 	weight   int  // of them
 	deciding bool // records are made for a conclusion, not for traffic
 	worker   int
@@ -274,7 +285,7 @@ func (s *state) others() *service {
 }
 
 func (s *state) newService(name string) *service {
-	return &service{name: name, tree: endpoint.NewTree(endpoint.Options{Routes: s.opts.Routes.For(name)}, s.newRecord),
+	return &service{name: name, tree: endpoint.NewTree(endpoint.Options{Records: treeRecords, Routes: s.opts.Routes.For(name)}, s.newRecord),
 		addresses: tally.NewTable[netip.AddrPort, *struct{}](32, rankAddress)}
 }
 
@@ -283,7 +294,7 @@ func (s *state) newService(name string) *service {
 func (s *state) newRecord() *record {
 	r := newRecord(s.opts)
 	if !s.deciding {
-		s.records++
+		r.home = s
 		if s.opts.Calls != nil {
 			s.leaves++
 			r.ids = []uint64{uint64(s.worker)<<40 | s.leaves}

@@ -260,7 +260,9 @@ func (w *worker) Exchange(x *capture.Exchange) {
 		if o.Method == "(other)" {
 			method = otherMethod
 		}
+		held := svc.tree.Records()
 		rec, ok := svc.tree.At(method, path, made)
+		w.state.records += svc.tree.Records() - held
 		if ok {
 			w.rec, w.made, w.teach = rec, made, made || sound(x.Status) && !o.Frozen
 		}
