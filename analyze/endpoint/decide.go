@@ -154,7 +154,11 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 	}
 	var found []*group[R]
 	for i, v := range d.weigh(g, literals, depth) {
-		if v >= d.bar || words != nil && v >= strayBar && d.alike(words, literals[i]).all >= least {
+		bar := d.bar
+		if k := literals[i]; len(literals) == 1 && len(g.kids) == 1 && k.own == 0 && !k.echoed && !plural(g.name) && depth < 3 {
+			bar = max(bar, aloneBar)
+		}
+		if v >= bar || words != nil && v >= strayBar && d.alike(words, literals[i]).all >= least {
 			found = append(found, literals[i])
 			if d.explain {
 				literals[i].remember(&weighed{d.features(g, literals, literals[i], depth), v, d.bar})
@@ -250,7 +254,7 @@ func (d *decider[R]) absorb(g, k *group[R], pattern string) {
 func (d *decider[R]) weigh(g *group[R], literals []*group[R], depth int) []float64 {
 	odds := make([]float64, len(literals))
 	for i, k := range literals {
-		if fixed(k.name, depth) {
+		if fixed(k.name, depth) || (g.name == "api" || g.name == "rest") && versioned([]byte(k.name), g.name, depth) {
 			odds[i] = never
 			continue
 		}
@@ -271,6 +275,11 @@ var bars = []float64{4, 2, 1, 0, 0}
 // strayBar is the last bar for those that are like the words that became a
 // parameter before.
 const strayBar = -1.5
+
+// aloneBar is the least bar for a segment near the root that has nothing beside
+// it, follows no plural, and that no answer speaks of: its spelling must be that
+// of a value.
+const aloneBar = 1.5
 
 // fixed reports whether a segment is a name whatever else speaks.
 func fixed(name string, depth int) bool {

@@ -105,11 +105,11 @@ func (d *decider[R]) steps(above *group[R], way []*group[R], path []byte) (steps
 func (d *decider[R]) step(above, g *group[R], segment string, depth int) Step {
 	s := Step{Segment: analyze.Clean([]byte(segment))}
 	_, c := spell(nil, []byte(segment))
-	if c != word && !versioned([]byte(segment), depth) {
+	if c != word && !versioned([]byte(segment), above.name, depth) {
 		s.Segment = "(" + classNames[c] + ")"
 	}
 	if !g.param {
-		if s.Because = settled(segment, depth); s.Because == "" {
+		if s.Because = settled(segment, above.name, depth); s.Because == "" {
 			literals := above.literals()
 			s.Because = fmt.Sprintf("a name: the evidence for a value is below the bar (%d sibling%s)", len(literals)-1, map[bool]string{false: "s"}[len(literals) == 2])
 			w := weighed{features: d.features(above, literals, g, depth), bar: bars[len(bars)-1]}
@@ -142,13 +142,13 @@ func (d *decider[R]) step(above, g *group[R], segment string, depth int) Step {
 }
 
 // settled says why a segment is a name whatever else speaks; empty: it is not.
-func settled(name string, depth int) string {
+func settled(name, parent string, depth int) string {
 	switch {
 	case names[strings.ToLower(name)]:
 		return "a name: such words stand for what the caller is or wants"
 	case name != "" && (name[0] == '@' || name[0] == '_'):
 		return "a name: it begins with " + name[:1]
-	case fixed(name, depth) || versioned([]byte(name), depth):
+	case fixed(name, depth) || versioned([]byte(name), parent, depth):
 		return "a name: it looks like the version of an API"
 	}
 	return ""

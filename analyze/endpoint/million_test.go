@@ -24,7 +24,7 @@ func million(n int, each func(method, path []byte, id string, template int)) {
 	}
 	var collections []string
 	for i := range 200 {
-		collections = append(collections, word(3)+strconv.Itoa(i/26)[:0]+string(rune('a'+i%26))+word(1)+"s")
+		collections = append(collections, word(3)+strconv.Itoa(i / 26)[:0]+string(rune('a'+i%26))+word(1)+"s")
 	}
 	id := func(kind, k int) string {
 		switch kind % 6 {

@@ -20,8 +20,7 @@ func Noise(method, path []byte) bool {
 }
 
 // asset reports whether a path is that of a static file of a web page. An image
-// is one only in a directory for such, or with a hash in its name: others may
-// be what an API serves.
+// is one only in a directory for such: others may be what an API serves.
 func asset(path []byte) bool {
 	name := path[bytes.LastIndexByte(path, '/')+1:]
 	dot := bytes.LastIndexByte(name, '.')
@@ -38,6 +37,11 @@ func asset(path []byte) bool {
 		for _, dir := range [...]string{"/static/", "/assets/", "/_next/", "/dist/", "/public/"} {
 			if bytes.Contains(path, []byte(dir)) {
 				return true
+			}
+		}
+		for _, dir := range [...]string{"/images/", "/img/", "/icons/", "/themes/", "/skins/"} {
+			if bytes.Contains(path, []byte(dir)) && classify(name[:dot]) == word {
+				return true // the pictures of a page have names
 			}
 		}
 	case "txt":

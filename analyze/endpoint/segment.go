@@ -339,8 +339,9 @@ func count(s []byte) (digits, upper, lower int) {
 }
 
 // versioned reports whether a value may be a version of the API: a small
-// number, a decimal or a date, near the root. Many of them are no versions.
-func versioned(s []byte, depth int) bool {
+// number, a decimal or a date, near the root, but not the number of one of several
+// things. Many of them are no versions.
+func versioned(s []byte, parent string, depth int) bool {
 	if depth > 1 || len(s) == 0 || len(s) > 10 {
 		return false
 	}
@@ -350,7 +351,7 @@ func versioned(s []byte, depth int) bool {
 	}
 	switch {
 	case d == len(s):
-		return len(s) <= 2
+		return len(s) <= 2 && !plural(parent)
 	case bytes.IndexByte(s, '.') > 0:
 		return bytes.Count(s, []byte{'.'}) == 1 && len(s) <= 5
 	case bytes.IndexByte(s, '-') == 4:

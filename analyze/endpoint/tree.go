@@ -141,7 +141,7 @@ func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 		}
 		path = rest
 		segment = t.decode(segment)
-		pattern, c, literal := t.read(segment, depth, last)
+		pattern, c, literal := t.read(segment, n.name, depth, last)
 		kid := n.kids[string(pattern)]
 		if kid == nil {
 			kid = t.grow(n, pattern, literal)
@@ -191,12 +191,12 @@ func (t *Tree[R]) Page(hash uint64) {
 
 // read returns the pattern of a decoded segment, its class, and whether the
 // pattern is the segment itself.
-func (t *Tree[R]) read(segment []byte, depth int, last bool) (pattern []byte, c class, literal bool) {
+func (t *Tree[R]) read(segment []byte, parent string, depth int, last bool) (pattern []byte, c class, literal bool) {
 	if last || len(segment) > t.opts.Length {
 		return append(t.pattern[:0], "{}"...), text, false
 	}
 	t.pattern, c = spell(t.pattern[:0], segment)
-	if versioned(segment, depth) {
+	if versioned(segment, parent, depth) {
 		return segment, c, true
 	}
 	return t.pattern, c, c == word
@@ -475,7 +475,7 @@ func (t *Tree[R]) find(method, path []byte) *leaf[R] {
 			segment, rest = path, nil
 		}
 		path = rest
-		pattern, _, _ := t.read(t.decode(segment), depth, last)
+		pattern, _, _ := t.read(t.decode(segment), n.name, depth, last)
 		kid := n.kids[string(pattern)]
 		if kid == nil && n.wide {
 			kid = n.kids["{}"]

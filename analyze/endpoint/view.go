@@ -115,7 +115,7 @@ func (v *View[R]) Route(method, path []byte) (e Endpoint, rec R, ok bool) {
 func (d *decider[R]) protect(g *group[R], depth int) {
 	for _, name := range slices.Sorted(maps.Keys(g.kids)) {
 		k := g.kids[name]
-		if !k.param && private([]byte(name)) && !versioned([]byte(name), depth) {
+		if !k.param && private([]byte(name)) && !versioned([]byte(name), g.name, depth) {
 			delete(g.kids, name)
 			k.param, k.name = true, "{}"
 			if to := g.kids["{}"]; to != nil {
@@ -169,7 +169,7 @@ func (v *View[R]) route(method string, path []byte) (found *merged[R], way []*gr
 			segment, rest = path, nil
 		}
 		name := string(v.tree.decode(segment))
-		pattern, _, _ := v.tree.read([]byte(name), depth, last)
+		pattern, _, _ := v.tree.read([]byte(name), g.name, depth, last)
 		part := string(pattern)
 		file := ""
 		if _, tail := extension([]byte(name)); tail != nil {
