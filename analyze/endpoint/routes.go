@@ -313,7 +313,10 @@ func (p *part) fits(s []byte) bool {
 	}
 	s = s[len(p.text[0]) : len(s)-len(p.text[last])]
 	for _, text := range p.text[1:last] {
-		i := bytes.Index(s[min(1, len(s)):], []byte(text))
+		if len(s) == 0 {
+			return false
+		}
+		i := bytes.Index(s[1:], []byte(text))
 		if i < 0 {
 			return false
 		}
