@@ -445,38 +445,13 @@ func (w *worker) segments(path []byte) {
 		}
 		text := segment
 		if bytes.IndexByte(segment, '%') >= 0 {
-			w.decoded = unescape(w.decoded[:0], segment)
+			w.decoded = body.Unescape(w.decoded[:0], segment)
 			text = w.decoded
 		}
 		w.scanner.Segment(i, previous, text)
 		w.o.Segment(i, text)
 		previous = segment
 	}
-}
-
-func unescape(to, b []byte) []byte {
-	for i := 0; i < len(b); i++ {
-		if b[i] == '%' && i+2 < len(b) {
-			hi, lo := nibble(b[i+1]), nibble(b[i+2])
-			if hi < 16 && lo < 16 {
-				to = append(to, hi<<4|lo)
-				i += 2
-				continue
-			}
-		}
-		to = append(to, b[i])
-	}
-	return to
-}
-
-func nibble(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10
-	}
-	return 255
 }
 
 func (w *worker) takeQuery(name, value []byte) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"plainsight/analyze"
+	"plainsight/analyze/body"
 )
 
 // A Masker makes captured text fit to be shown: see [Masker.Text]. It is for one
@@ -42,7 +43,7 @@ func (m *Masker) Text(text []byte) string {
 			break
 		}
 		n := len(m.plain)
-		m.plain = unpercent(m.plain[:0], m.plain)
+		m.plain = body.Unescape(m.plain[:0], m.plain)
 		if len(m.plain) == n {
 			break
 		}

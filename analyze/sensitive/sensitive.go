@@ -538,7 +538,7 @@ func (s *Scanner) Target(target []byte) {
 		}
 		decoded := segment
 		if bytes.IndexByte(segment, '%') >= 0 {
-			s.decoded = unpercent(s.decoded[:0], segment)
+			s.decoded = body.Unescape(s.decoded[:0], segment)
 			decoded = s.decoded
 		}
 		s.Segment(i, previous, decoded)
@@ -547,25 +547,6 @@ func (s *Scanner) Target(target []byte) {
 	if len(query) > 0 {
 		s.walker.Query(query, s.Parameter)
 	}
-}
-
-func unpercent(to, b []byte) []byte {
-	for i := 0; i < len(b); i++ {
-		if b[i] == '%' && i+2 < len(b) && hexes(b[i+1:i+3]) {
-			to = append(to, unhex(b[i+1])<<4|unhex(b[i+2]))
-			i += 2
-			continue
-		}
-		to = append(to, b[i])
-	}
-	return to
-}
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c&^0x20 - 'A' + 10
 }
 
 // Cookie judges one cookie of a Cookie (set is false) or Set-Cookie header.
@@ -583,7 +564,7 @@ func (s *Scanner) Cookie(set bool, name, value []byte) {
 	c := s.class(nil, name)
 	text := value
 	if bytes.IndexByte(value, '%') >= 0 {
-		s.decoded = unpercent(s.decoded[:0], value)
+		s.decoded = body.Unescape(s.decoded[:0], value)
 		text = s.decoded
 	}
 	before := len(s.hits)
