@@ -20,13 +20,16 @@ type Rule struct {
 	least uint64 // exchanges below which it stays silent
 	need  fact
 
-	// One of these looks at the traffic; exchange and handshake call see.
+	// At least one of these looks at the traffic; exchange and handshake call see.
 	exchange  func(o *Observation, e *emitter)
 	handshake func(h *Handshake, e *emitter)
 	// judge decides at the end whether and how to report what was seen.
 	judge func(t *Tally, c *Context, v *verdict) bool
 	// absence reports something that never happened; it returns out of how many.
 	absence func(c *Context, v *verdict) uint64
+	// conclude reports what the counts of an endpoint or service add up to, at as
+	// many places as there are.
+	conclude func(s *State, c *Context, report func(p analyze.Place, t *Tally, v verdict))
 }
 
 // scope says what a rule's findings belong to.
@@ -1303,17 +1306,18 @@ var plainRules = []Rule{
 	},
 	{
 		Rule: analyze.Rule{ID: "test.scanner", Title: "Security scanner at work", Practice: analyze.Testing, Severity: analyze.Medium, Level: analyze.Proved,
-			Trigger: "the user agent of a known scanner",
+			Trigger: "the user agent of a known scanner, or thirty or more different paths that do not exist, asked for by one caller within a minute",
 			Quiet:   "info from private addresses: one's own test",
 			Why:     "Either it is your own test, and then this is its record, or somebody looks for a way in.",
 			Fix:     "Check that it is yours; if not, look at what it got answers for.",
 			OWASP:   []string{"API9:2023"}, CWE: []string{"CWE-200"}},
-		say: "A known scanner sent requests", scope: ofService, near: true,
+		say: "Somebody tests the API, or looks for a way in", scope: ofService, near: true,
 		exchange: func(o *Observation, e *emitter) {
 			if name := o.r.scanner(o.userAgent); name != "" {
 				e.see(analyze.Place{Name: name}, byDistance(o.Peer, analyze.Medium, analyze.Info, analyze.Info, analyze.Info))
 			}
 		},
+		absence: probed,
 	},
 }
 

@@ -303,7 +303,14 @@ func (s *State) Findings(c Context, list []analyze.Finding) []analyze.Finding {
 		list = append(list, t.finding(r, k.place, &c, &v))
 	})
 	for i := range Rules {
-		if r := &Rules[i]; r.absence != nil && (r.scope == ofService) == (c.Method == "") {
+		r := &Rules[i]
+		if (r.scope == ofService) != (c.Method == "") {
+			continue
+		}
+		if r.conclude != nil {
+			r.conclude(s, &c, func(p analyze.Place, t *Tally, v verdict) { list = append(list, t.finding(r, p, &c, &v)) })
+		}
+		if r.absence != nil {
 			v := verdict{severity: r.Severity, level: r.Level}
 			if n := r.absence(&c, &v); n > 0 {
 				list = append(list, (&Tally{count: n}).finding(r, analyze.Place{}, &c, &v))

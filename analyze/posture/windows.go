@@ -156,27 +156,20 @@ var windowRules = []Rule{
 			return most
 		},
 	},
-	{
-		Rule: analyze.Rule{ID: "test.probing", Title: "Somebody looks for paths that are not there", Practice: analyze.Testing, Severity: analyze.Medium, Level: analyze.Inferred,
-			Trigger: "thirty or more different paths that do not exist, asked for by one caller within a minute",
-			Quiet:   "info from private addresses: one's own test",
-			Why:     "Either it is your own test, and then this is its record, or somebody looks for a way in.",
-			Fix:     "Check that it is yours; if not, look at what it got answers for.",
-			OWASP:   []string{"API9:2023"}, CWE: []string{"CWE-200"}},
-		say: "One caller asked for many paths that do not exist", scope: ofService,
-		absence: func(c *Context, v *verdict) (most uint64) {
-			v.severity = analyze.Info
-			c.windows.All(func(k windowKey, w *window) {
-				if k.kind != pathsOfClient || w.things.Count() < 30 {
-					return
-				}
-				most = max(most, w.things.Count())
-				if w.limited > 0 {
-					v.severity = analyze.Medium
-				}
-			})
-			v.detail = fmt.Sprintf("up to %d paths within a minute (30 needed)", most)
-			return most
-		},
-	},
+}
+
+// probed counts the paths that one caller looked for in vain.
+func probed(c *Context, v *verdict) (most uint64) {
+	v.severity, v.level = analyze.Info, analyze.Inferred
+	c.windows.All(func(k windowKey, w *window) {
+		if k.kind != pathsOfClient || w.things.Count() < 30 {
+			return
+		}
+		most = max(most, w.things.Count())
+		if w.limited > 0 {
+			v.severity = analyze.Medium
+		}
+	})
+	v.detail = fmt.Sprintf("up to %d paths that do not exist within a minute, by one caller (30 needed)", most)
+	return most
 }
