@@ -290,6 +290,7 @@ type Call struct {
 	Time       time.Time
 	Conn       uint64
 	Frame      uint64
+	Stream     uint32 // HTTP/2 stream id; 0: HTTP/1
 	Client     string
 	Server     string
 	Service    string
@@ -305,6 +306,7 @@ type Call struct {
 	Sensitive  []string      // kinds in it
 	Flaws      []string
 	Incomplete bool
+	Sampling   uint16 // one of so many calls was kept; 0 and 1: all were
 }
 
 // Count is a named number with its meaning.

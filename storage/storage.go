@@ -17,10 +17,32 @@
 // source whose every capture is part of a larger one does not count at all. So
 // reading a file again, alone or with others, doubles nothing. (Two sources
 // that overlap in part, a+b and b+c, do count b twice.)
+//
+// # Watching
+//
+// An agent that watches is a run for as long as it lives, and a source of its
+// own (see [Watch]). Its row in sources is written at the start, so that its
+// calls count at once. Its conclusions are what it knows by now, written again
+// and again under the same run with growing batch numbers: a row takes the
+// place of the one with the same key. After all of them its row in sources is
+// written anew with the number of the first batch of these conclusions; rows
+// of earlier batches, which the agent no longer holds true, count no more.
+//
+// # Writing once
+//
+// A batch is one block of one partition: all rows carry the day of [Stamp] on
+// which they were written, and partitions and retention go by that day, not by
+// the traffic's clock, which captures may set to anything. So a batch is taken
+// whole or not at all, and a batch that is sent again under the same
+// deduplication token is taken once, in the table and in the tables that views
+// fill from it. Whoever is in doubt whether a batch was taken sends it again
+// and then counts the rows with its run and batch.
 package storage
 
 import (
 	"context"
+	"math"
+	"time"
 
 	"plainsight/analyze"
 )
@@ -66,8 +88,18 @@ type Rows interface {
 // Header names a column of an answer and its ClickHouse type.
 type Header struct{ Name, Type string }
 
-// Stamp is what all rows of a batch have in common.
+// Stamp is what all rows of a batch have in common. A batch that is sent again
+// carries the stamp that it had.
 type Stamp struct {
-	Run   uint64 // of this reading
-	Batch uint64 // within the run, from 1
+	Run   uint64    // of this reading, or of this life of an agent: nanoseconds of its start, as a rule
+	Batch uint64    // within the run, from 1
+	Day   time.Time // on which it was written first, by the clock of the machine; zero: the day of Run
+}
+
+// day is the day by which partitions and retention go.
+func (s Stamp) day() time.Time {
+	if s.Day.IsZero() {
+		return instant(time.Unix(0, int64(min(s.Run, math.MaxInt64))))
+	}
+	return instant(s.Day)
 }

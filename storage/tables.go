@@ -3,6 +3,7 @@ package storage
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"time"
 
 	"plainsight/analyze"
@@ -24,26 +25,37 @@ type Kind uint8
 
 // Kinds of tables.
 const (
-	Appended Kind = iota // rows are facts of their own
-	Replaced             // rows with the same key are one; the last written stays
+	Appended Kind = iota // rows are facts of their own, in a partition a day
+	Replaced             // rows with the same key are one; of them that of the last batch stays
+	Summed               // rows with the same key are one; what is not in the key is added up
 )
 
 // Table is a table once: DDL, insert columns and documentation are made of it.
 type Table struct {
-	Name    string
-	Doc     string
-	Kind    Kind
-	Order   string   // ORDER BY; the identity where the kind is Replaced
-	Indices []string // data-skipping indices, in SQL
-	Columns []Column
+	Name      string
+	Doc       string
+	Kind      Kind
+	Order     string   // ORDER BY; the identity where the kind is Replaced or Summed
+	Partition string   // PARTITION BY; "": none, for rows that take the place of others wherever these are
+	Version   string   // column that decides which row stays, where the kind is Replaced
+	Indices   []string // data-skipping indices, in SQL
+	Shard     string   // by what a cluster spreads its rows; rows with the same key stay together
+	Columns   []Column
 }
 
-// Tables of a store, in the order in which they are made. All but sources and
-// schema_version carry run and batch; see the package's comment.
+// Tables of a store, in the order in which they are made. All carry run, batch
+// and written; see the package's comment.
 var Tables = []Table{
-	CallTable, ServiceTable, EndpointTable, FieldTable, SensitiveTable, FindingTable, EdgeTable, SessionTable,
-	ScoreTable, CoverageTable, CaptureTable, SourceTable,
+	CallTable, MinuteTable, DayTable, ServiceTable, EndpointTable, FieldTable, SensitiveTable, FindingTable, EdgeTable, SessionTable,
+	ScoreTable, CoverageTable, CaptureTable, AgentTable, SourceTable,
 }
+
+// daily is the partition of tables that only grow.
+const daily = "written"
+
+// byRun keeps the rows of a run on one shard of a cluster: a batch is one
+// block there, too.
+const byRun = "cityHash64(run)"
 
 const (
 	text   = "String"
@@ -73,17 +85,14 @@ func column[R, V any](name, typ, codec, doc string, get func(*R) V) Column {
 // stamped are the columns that every row of a batch has in common.
 func stamped[R any](columns ...Column) []Column {
 	constant := func(get func(Stamp) uint64) func(any, Stamp) any {
-		return func(rows any, s Stamp) any {
-			out := make([]uint64, len(rows.([]R)))
-			for i := range out {
-				out[i] = get(s)
-			}
-			return out
-		}
+		return func(rows any, s Stamp) any { return slices.Repeat([]uint64{get(s)}, len(rows.([]R))) }
 	}
 	return append(columns,
-		Column{"run", number, delta, "reading that wrote the row; see sources", constant(func(s Stamp) uint64 { return s.Run })},
-		Column{"batch", number, delta, "insert within the run", constant(func(s Stamp) uint64 { return s.Batch })})
+		Column{"run", number, delta, "reading, or life of an agent, that wrote the row; see sources", constant(func(s Stamp) uint64 { return s.Run })},
+		Column{"batch", number, delta, "insert within the run", constant(func(s Stamp) uint64 { return s.Batch })},
+		Column{"written", "Date", zstd, "day of the insert, by the clock of the machine: partitions and retention go by it", func(rows any, s Stamp) any {
+			return slices.Repeat([]time.Time{s.day()}, len(rows.([]R)))
+		}})
 }
 
 // instant fits a time into DateTime64: hostile captures have any.
@@ -103,12 +112,13 @@ func count(n int64) uint64 { return uint64(max(n, 0)) }
 // CallTable has a row for each exchange. It carries no captured value.
 var CallTable = Table{
 	Name: "calls", Doc: "one row for each exchange; paths as templates, principals as keyed fingerprints, no captured value",
-	Order:   "(toStartOfHour(time), service, method, template, time)",
+	Order: "(toStartOfHour(time), service, method, template, time)", Partition: daily, Shard: byRun,
 	Indices: []string{"by_client client TYPE bloom_filter GRANULARITY 4", "by_principal principal TYPE bloom_filter GRANULARITY 4"},
 	Columns: stamped[analyze.Call](
 		column("time", moment, delta, "of the request, by the traffic's clock", func(c *analyze.Call) time.Time { return instant(c.Time) }),
 		column("conn", number, small, "number of the connection within the run", func(c *analyze.Call) uint64 { return c.Conn }),
 		column("frame", number, small, "number of the frame with the request's first byte", func(c *analyze.Call) uint64 { return c.Frame }),
+		column("stream", "UInt32", small, "HTTP/2 stream id; 0: HTTP/1", func(c *analyze.Call) uint32 { return c.Stream }),
 		column("client", text, zstd, "address of the caller", func(c *analyze.Call) string { return c.Client }),
 		column("server", few, zstd, "address:port of the server", func(c *analyze.Call) string { return c.Server }),
 		column("service", few, zstd, "host, else address:port", func(c *analyze.Call) string { return c.Service }),
@@ -124,13 +134,14 @@ var CallTable = Table{
 		column("sensitive", list, zstd, "kinds of sensitive data in it", func(c *analyze.Call) []string { return c.Sensitive }),
 		column("flaws", list, zstd, "oddities of the protocol", func(c *analyze.Call) []string { return c.Flaws }),
 		column("incomplete", "Bool", zstd, "whether a part was not seen", func(c *analyze.Call) bool { return c.Incomplete }),
+		column("sampling", "UInt16", zstd, "one of so many calls was kept; above 1 the agent counts the others, see traffic_minute", func(c *analyze.Call) uint16 { return max(c.Sampling, 1) }),
 	),
 }
 
 // ServiceTable has a row for each service.
 var ServiceTable = Table{
 	Name: "services", Doc: "what answers requests",
-	Kind: Replaced, Order: "(name, run)",
+	Kind: Replaced, Order: "(name, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Service](
 		column("name", few, zstd, "host, else address:port", func(s *analyze.Service) string { return s.Name }),
 		column("addresses", "Array(String)", zstd, "address:port of its servers", func(s *analyze.Service) []string { return s.Addresses }),
@@ -153,7 +164,7 @@ func wires(in []analyze.Wire) []string {
 // EndpointTable has a row for each endpoint.
 var EndpointTable = Table{
 	Name: "endpoints", Doc: "service, method and path template, with what was learned",
-	Kind: Replaced, Order: "(service, method, template, id, run)",
+	Kind: Replaced, Order: "(service, method, template, id, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Endpoint](
 		column("id", text, zstd, "the same wherever service, method and template are", func(e *analyze.Endpoint) string { return e.ID }),
 		column("service", few, zstd, "", func(e *analyze.Endpoint) string { return e.Service }),
@@ -192,7 +203,7 @@ type FieldRow struct {
 // FieldTable has a row for each parameter and body field: the shapes.
 var FieldTable = Table{
 	Name: "fields", Doc: "parameters and body fields with their shapes",
-	Kind: Replaced, Order: "(service, method, template, side, location, status, content_type, path, run)",
+	Kind: Replaced, Order: "(service, method, template, side, location, status, content_type, path, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[FieldRow](
 		column("endpoint", text, zstd, "id of the endpoint", func(f *FieldRow) string { return f.ID }),
 		column("service", few, zstd, "", func(f *FieldRow) string { return f.Service }),
@@ -223,7 +234,7 @@ type SensitiveRow struct {
 // SensitiveTable has a row for each kind at each place.
 var SensitiveTable = Table{
 	Name: "sensitive", Doc: "kinds of sensitive data by endpoint and place; samples are masked",
-	Kind: Replaced, Order: "(service, method, template, kind, side, location, name, run)",
+	Kind: Replaced, Order: "(service, method, template, kind, side, location, name, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[SensitiveRow](slices.Concat([]Column{
 		column("endpoint", text, zstd, "id of the endpoint", func(r *SensitiveRow) string { return r.ID }),
 		column("service", few, zstd, "", func(r *SensitiveRow) string { return r.Service }),
@@ -266,7 +277,7 @@ func each[S, V any](in []S, get func(*S) V) []V {
 // FindingTable has a row for each finding.
 var FindingTable = Table{
 	Name: "findings", Doc: "one row for each rule, service, endpoint and place",
-	Kind: Replaced, Order: "(rule, service, endpoint, place, key, run)",
+	Kind: Replaced, Order: "(rule, service, endpoint, place, key, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Finding](slices.Concat([]Column{
 		column("key", text, zstd, "stable between runs and hosts", func(f *analyze.Finding) string { return f.Key }),
 		column("rule", few, zstd, "id; see plainsight rules", func(f *analyze.Finding) string { return f.Rule }),
@@ -305,7 +316,7 @@ func evidence[V any](name, typ, doc string, get func(*analyze.Evidence) V) Colum
 // EdgeTable has the encryption matrix.
 var EdgeTable = Table{
 	Name: "edges", Doc: "who talks to whom, and how it is protected",
-	Kind: Replaced, Order: "(service, server, client, wire, version, cipher, run)",
+	Kind: Replaced, Order: "(service, server, client, wire, version, cipher, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Edge](
 		column("client", text, zstd, "address, or a network where there are many", func(e *analyze.Edge) string { return e.Client }),
 		column("service", few, zstd, "", func(e *analyze.Edge) string { return e.Service }),
@@ -324,7 +335,7 @@ var EdgeTable = Table{
 // SessionTable has a row for each way a server spoke TLS.
 var SessionTable = Table{
 	Name: "sessions", Doc: "TLS by server, name, version, cipher and certificate",
-	Kind: Replaced, Order: "(server, sni, version, cipher, alpn, ja3s, certificate, run)",
+	Kind: Replaced, Order: "(server, sni, version, cipher, alpn, ja3s, certificate, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Session](
 		column("server", few, zstd, "address:port", func(s *analyze.Session) string { return s.Server }),
 		column("sni", text, zstd, "name that clients asked for", func(s *analyze.Session) string { return s.SNI }),
@@ -346,7 +357,7 @@ var SessionTable = Table{
 // ScoreTable has the scorecard of the eleven practices.
 var ScoreTable = Table{
 	Name: "scores", Doc: "the eleven practices: kept, broken or not visible",
-	Kind: Replaced, Order: "(number, run)",
+	Kind: Replaced, Order: "(number, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Score](
 		column("number", "UInt8", zstd, "of the practice, from 1", func(s *analyze.Score) uint8 { return uint8(s.Number) }),
 		column("practice", few, zstd, "", func(s *analyze.Score) string { return s.Practice.String() }),
@@ -366,7 +377,7 @@ type CoverageRow struct {
 // CoverageTable says what was looked at and what could not be seen.
 var CoverageTable = Table{
 	Name: "coverage", Doc: "what was looked at and what could not be seen",
-	Kind: Replaced, Order: "(kind, name, run)",
+	Kind: Replaced, Order: "(kind, name, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[CoverageRow](
 		column("kind", few, zstd, "counter, or not visible", func(c *CoverageRow) string { return c.Kind }),
 		column("name", text, zstd, "of the counter; the sentence, where kind is not visible", func(c *CoverageRow) string { return c.Name }),
@@ -378,7 +389,7 @@ var CoverageTable = Table{
 // CaptureTable has the files that were read.
 var CaptureTable = Table{
 	Name: "captures", Doc: "files that were read",
-	Kind: Replaced, Order: "(sha256, name, run)",
+	Kind: Replaced, Order: "(sha256, name, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Capture](
 		column("name", text, zstd, "base name", func(c *analyze.Capture) string { return c.Name }),
 		column("format", few, zstd, "", func(c *analyze.Capture) string { return c.Format }),
@@ -389,29 +400,35 @@ var CaptureTable = Table{
 	),
 }
 
-// SourceRow is a run that was committed.
+// SourceRow is a run that counts.
 type SourceRow struct {
 	Source    string
 	Captures  []string
+	Agent     string // "": files were read
+	Node      string
 	Version   string
 	Exchanges uint64
 	First     time.Time
 	Last      time.Time
 	Committed time.Time
+	FromBatch uint64 // the conclusions of earlier batches do not count any more
 }
 
 // SourceTable has a row for each source: its last run, the one that counts.
 var SourceTable = Table{
-	Name: "sources", Doc: "sets of captures that were read together; the run given here is the one that counts",
-	Kind: Replaced, Order: "source",
+	Name: "sources", Doc: "sets of captures that were read together, and lives of agents; the run given here is the one that counts",
+	Kind: Replaced, Order: "source", Version: "run", Shard: "cityHash64(source)",
 	Columns: stamped[SourceRow](
-		column("source", text, zstd, "identity of the captures", func(s *SourceRow) string { return s.Source }),
+		column("source", text, zstd, "identity of the captures, or of the agent's life", func(s *SourceRow) string { return s.Source }),
 		column("captures", "Array(String)", zstd, "SHA-256 of each", func(s *SourceRow) []string { return s.Captures }),
+		column("agent", few, zstd, "identity of the agent; empty: files were read", func(s *SourceRow) string { return s.Agent }),
+		column("node", few, zstd, "host of the agent", func(s *SourceRow) string { return s.Node }),
 		column("version", few, zstd, "of plainsight", func(s *SourceRow) string { return s.Version }),
 		column("exchanges", number, small, "", func(s *SourceRow) uint64 { return s.Exchanges }),
 		column("first_seen", moment, delta, "", func(s *SourceRow) time.Time { return instant(s.First) }),
 		column("last_seen", moment, delta, "", func(s *SourceRow) time.Time { return instant(s.Last) }),
-		column("committed", moment, delta, "when the run ended, by the clock of the machine", func(s *SourceRow) time.Time { return instant(s.Committed) }),
+		column("committed", moment, delta, "when the run ended or was last written, by the clock of the machine", func(s *SourceRow) time.Time { return instant(s.Committed) }),
+		column("from_batch", number, small, "conclusions of earlier batches are no longer true", func(s *SourceRow) uint64 { return s.FromBatch }),
 	),
 }
 
@@ -424,9 +441,51 @@ type Batch struct {
 
 func batch[R any](t Table, rows []R) Batch { return Batch{t, rows, len(rows)} }
 
+// Values are the columns of the batch in the order of the table's, each a
+// slice of the column's Go type: what a spool keeps and an insert takes.
+func (b Batch) Values(s Stamp) []any {
+	out := make([]any, len(b.Table.Columns))
+	for i, c := range b.Table.Columns {
+		out[i] = c.Values(b.Rows, s)
+	}
+	return out
+}
+
+// Calls is a batch of calls, which are borrowed.
+func Calls(calls []analyze.Call) Batch { return batch(CallTable, calls) }
+
 // Batches takes a snapshot apart into rows. The last batch is the source,
 // whose row makes the others count.
 func Batches(s *analyze.Snapshot, committed time.Time) []Batch {
+	return append(conclusions(s), batch(SourceTable, []SourceRow{source(s, committed)}))
+}
+
+// Watch is the life of an agent, which is a run and a source of its own.
+type Watch struct {
+	Agent   string // stable over restarts
+	Node    string
+	Version string // of plainsight
+	Run     uint64
+	Started time.Time
+}
+
+// Batches takes apart what the agent knows by now. from is the number that the
+// first of these batches will get, written the time now. The last batch makes
+// the others count, in place of all that was written before. Without a snapshot there is only the
+// last one: it is what an agent writes first, so that its calls count.
+func (w Watch) Batches(s *analyze.Snapshot, from uint64, written time.Time) []Batch {
+	id := analyze.ID("watch", w.Agent, strconv.FormatUint(w.Run, 10))
+	row := SourceRow{Source: id, Captures: []string{id}, Agent: w.Agent, Node: w.Node, Version: w.Version,
+		First: w.Started, Last: written, Committed: written, FromBatch: from}
+	if s == nil {
+		return []Batch{batch(SourceTable, []SourceRow{row})}
+	}
+	row.Exchanges, row.First, row.Last = s.Exchanges, s.First, s.Last
+	return append(conclusions(s), batch(SourceTable, []SourceRow{row}))
+}
+
+// conclusions takes a snapshot apart, all but its source.
+func conclusions(s *analyze.Snapshot) []Batch {
 	var fields []FieldRow
 	var sensitive []SensitiveRow
 	for i := range s.Endpoints {
@@ -460,7 +519,6 @@ func Batches(s *analyze.Snapshot, committed time.Time) []Batch {
 		batch(ScoreTable, s.Scorecard),
 		batch(CoverageTable, coverage),
 		batch(CaptureTable, s.Coverage.Captures),
-		batch(SourceTable, []SourceRow{source(s, committed)}),
 	}
 }
 
@@ -476,5 +534,5 @@ func source(s *analyze.Snapshot, committed time.Time) SourceRow {
 	if len(captures) == 0 {
 		captures = []string{id}
 	}
-	return SourceRow{id, captures, s.Version, s.Exchanges, s.First, s.Last, committed}
+	return SourceRow{Source: id, Captures: captures, Version: s.Version, Exchanges: s.Exchanges, First: s.First, Last: s.Last, Committed: committed}
 }

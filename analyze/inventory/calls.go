@@ -47,7 +47,7 @@ func (w *worker) call(x *capture.Exchange, k *conn) {
 	kinds := c.kinds[from:len(c.kinds):len(c.kinds)]
 	slices.Sort(kinds)
 	c.rows = append(c.rows, analyze.Call{
-		Time: o.Time.UTC(), Conn: x.Conn.ID, Frame: o.At.Frame, Client: k.client, Server: k.server, Service: w.svc.name, Method: o.Method, Status: x.Status,
+		Time: o.Time.UTC(), Conn: x.Conn.ID, Frame: o.At.Frame, Stream: x.Stream, Client: k.client, Server: k.server, Service: w.svc.name, Method: o.Method, Status: x.Status,
 		Wire: o.Wire, Auth: o.Auth, Principal: o.Principal, Request: x.Request.BodySize, Response: x.Response.BodySize, Latency: x.Latency(),
 		Sensitive: kinds, Flaws: flaws, Incomplete: !x.Request.Seen || !x.Response.Seen || x.Request.Truncated || x.Response.Truncated,
 	})

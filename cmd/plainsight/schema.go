@@ -21,7 +21,7 @@ func (c *schemaPrintCmd) Run(a *app) error {
 	if c.Format == "markdown" {
 		return clickhouse.Markdown(a.Stdout)
 	}
-	for _, sql := range clickhouse.Schema() {
+	for _, sql := range (clickhouse.Layout{}).Schema() {
 		if _, err := fmt.Fprintf(a.Stdout, "%s;\n\n", sql); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -46,9 +47,21 @@ type Options struct {
 	MaxTime   time.Duration // of a reader's query; 0: 60 s
 	MaxMemory uint64        // bytes of a reader's query; 0: 2 GiB
 	BatchRows int           // calls in one insert; 0: 32,768
+	Layout    Layout        // of the schema, where it is made
 
 	// Log hears of changes of state; nil: nobody does.
 	Log *slog.Logger
+}
+
+// filled puts the defaults in.
+func (o Options) filled() Options {
+	o.MaxTime = cmp.Or(o.MaxTime, time.Minute)
+	o.MaxMemory = cmp.Or(o.MaxMemory, 2<<30)
+	o.BatchRows = cmp.Or(o.BatchRows, 32_768)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
 }
 
 // DefaultDatabase is the one that plainsight's tables are in.
@@ -69,19 +82,7 @@ type Store struct {
 
 // Open opens a store.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.MaxTime == 0 {
-		o.MaxTime = time.Minute
-	}
-	if o.MaxMemory == 0 {
-		o.MaxMemory = 2 << 30
-	}
-	if o.BatchRows == 0 {
-		o.BatchRows = 32_768
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	s := &Store{options: o, database: DefaultDatabase}
+	s := &Store{options: o.filled()}
 	base, err := s.dial()
 	if err != nil {
 		return nil, err
@@ -98,6 +99,7 @@ func Server(store string) bool { return strings.Contains(store, "://") }
 
 // dial finds the engine or server and says how to reach it.
 func (s *Store) dial() (*clickhouse.Options, error) {
+	s.database = DefaultDatabase
 	if Server(s.options.Store) {
 		return s.server()
 	}
@@ -178,9 +180,24 @@ func (s *Store) server() (*clickhouse.Options, error) {
 	return o, nil
 }
 
-// prepare makes the database and its schema where that is wanted, and opens
-// the connections for writing and for reading.
+// prepare opens the connections and makes the schema where that is wanted.
 func (s *Store) prepare(ctx context.Context, base *clickhouse.Options) error {
+	if err := s.connect(ctx, base); err != nil {
+		return err
+	}
+	if s.options.Create {
+		return s.Migrate(ctx)
+	}
+	have, err := s.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	return compatible(have)
+}
+
+// connect makes the database where that is wanted, and opens the connections
+// for writing and for reading.
+func (s *Store) connect(ctx context.Context, base *clickhouse.Options) error {
 	base.MaxOpenConns, base.MaxIdleConns = 4, 4
 	base.ConnMaxLifetime = 24 * time.Hour
 	if s.options.Create {
@@ -188,7 +205,7 @@ func (s *Store) prepare(ctx context.Context, base *clickhouse.Options) error {
 		if err != nil {
 			return wrap(err)
 		}
-		err = root.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+identifier(s.database))
+		err = root.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+identifier(s.database)+s.options.Layout.on())
 		root.Close()
 		if err != nil {
 			return wrap(err)
@@ -214,14 +231,7 @@ func (s *Store) prepare(ctx context.Context, base *clickhouse.Options) error {
 	if s.read, err = clickhouse.Open(&reader); err != nil {
 		return wrap(err)
 	}
-	if s.options.Create {
-		return s.Migrate(ctx)
-	}
-	have, err := s.SchemaVersion(ctx)
-	if err != nil {
-		return err
-	}
-	return compatible(have)
+	return nil
 }
 
 // Close ends all connections and gives an embedded store free.
@@ -279,6 +289,16 @@ func wrap(err error) error {
 
 func identifier(name string) string {
 	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
+}
+
+// Doubt says that the store may have taken the rows all the same: it gave up
+// waiting, or lost sight of a part of itself.
+func (e *Error) Doubt() bool {
+	switch e.Code {
+	case codeTimeout, 209, 210, 319: // of sockets, of the network, unknown status of an insert
+		return true
+	}
+	return false
 }
 
 // Wrong says whether the statement is at fault and not the store.

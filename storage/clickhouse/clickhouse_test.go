@@ -496,42 +496,6 @@ func TestReadersAreBounded(t *testing.T) {
 	}
 }
 
-func TestSchema(t *testing.T) {
-	s := remote(t, embeddedtest.Start(t, filepath.Join(t.TempDir(), "store")))
-	for range 2 {
-		if err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, sql := range Schema() { // each statement can be applied again
-		if err := s.write.Exec(t.Context(), sql); err != nil {
-			t.Errorf("%v\n%s", err, sql)
-		}
-	}
-	// What the tables say is what the engine has, columns in the same order.
-	for _, table := range storage.Tables {
-		rows := ask(t, s, "SELECT name, type, comment FROM system.columns WHERE database = currentDatabase() AND table = "+literal(table.Name)+" ORDER BY position")
-		if len(rows) != len(table.Columns) {
-			t.Errorf("%s: %d columns of %d", table.Name, len(rows), len(table.Columns))
-			continue
-		}
-		for i, c := range table.Columns {
-			if want := []any{c.Name, c.Type, c.Doc}; !reflect.DeepEqual(rows[i], want) {
-				t.Errorf("%s: %v, want %v", table.Name, rows[i], want)
-			}
-		}
-	}
-	if err := s.write.Exec(t.Context(), fmt.Sprintf("INSERT INTO schema_version (version) SELECT %d", latest()+1)); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Migrate(t.Context()); !errors.Is(err, ErrNewer) {
-		t.Errorf("a newer schema: %v", err)
-	}
-	if _, err := Open(t.Context(), Options{Store: s.options.Store}); !errors.Is(err, ErrNewer) {
-		t.Errorf("a newer schema, to read: %v", err)
-	}
-}
-
 func TestMarkdownNamesEverything(t *testing.T) {
 	var b strings.Builder
 	if err := Markdown(&b); err != nil {

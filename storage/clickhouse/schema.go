@@ -4,61 +4,164 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"plainsight/storage"
 )
 
-// Migration is a step of the schema. It can be applied again without harm.
-type Migration struct {
-	Version    uint32
-	Doc        string
-	Statements []string
+// Version of the schema of this program. It grows with every change of a
+// table: a column that was added is put into existing tables without more
+// ado, anything else needs a step in steps.
+const Version = 2
+
+// step brings a schema of the version before it to Version. It can be applied
+// again without harm, also when it broke off.
+type step struct {
+	Version uint32
+	Doc     string
+	apply   func(*Store, context.Context) error
 }
 
-// Migrations are the steps from nothing to the schema of this program, in
-// order. A step that was released is never changed: later ones are added.
-// Views hold no data and are made anew whenever a step is applied.
-func Migrations() []Migration {
-	first := []string{versionTable}
-	for _, t := range storage.Tables {
-		first = append(first, create(t))
+// steps that cannot be told from the tables themselves. One that was released
+// is never changed.
+var steps = []step{
+	{2, "days of writing, for partitions and retention; runs that last", (*Store).rebuild2},
+}
+
+// Layout is how the schema is rendered: the zero value is a single server, or
+// the embedded engine, that keeps everything.
+type Layout struct {
+	// Cluster makes the tables of a cluster with that name: each table is a
+	// local one on every host, replicated within the shard, with a distributed
+	// one in front of it that has the plain name.
+	Cluster string
+	// Keep is how many days the rows of a table stay, by its name; 0: for
+	// ever. Tables that are not in it keep the retention that they have.
+	Keep map[string]int
+}
+
+// window is how many blocks a table remembers to know one that comes again.
+// Every table has one, also those that views fill: without it a block that is
+// sent again would be counted again there.
+const window = 10_000
+
+func (l Layout) on() string {
+	if l.Cluster == "" {
+		return ""
 	}
-	return []Migration{{1, "tables of the first release", first}}
+	return " ON CLUSTER " + identifier(l.Cluster)
 }
 
-const versionTable = `CREATE TABLE IF NOT EXISTS schema_version
-(
-    version UInt32 COMMENT 'step that was applied',
-    applied DateTime('UTC') DEFAULT now() COMMENT 'when'
-)
-ENGINE = ReplacingMergeTree ORDER BY version`
+// local is the name of the table that holds the rows.
+func (l Layout) local(table string) string {
+	if l.Cluster == "" {
+		return table
+	}
+	return table + "_local"
+}
 
-// create renders a table's DDL.
-func create(t storage.Table) string {
+func (l Layout) engine(kind, argument string) string {
+	if l.Cluster == "" {
+		return kind + "MergeTree(" + argument + ")"
+	}
+	arguments := "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+	if argument != "" {
+		arguments += ", " + argument
+	}
+	return "Replicated" + kind + "MergeTree(" + arguments + ")"
+}
+
+var engines = map[storage.Kind]string{storage.Appended: "", storage.Replaced: "Replacing", storage.Summed: "Aggregating"}
+
+// definition is a column in DDL.
+func definition(c storage.Column) string {
+	out := column(c.Name) + " " + c.Type
+	if c.Doc != "" {
+		out += " COMMENT " + literal(c.Doc)
+	}
+	if c.Codec != "" {
+		out += " CODEC(" + c.Codec + ")"
+	}
+	return out
+}
+
+// create renders the DDL of a table under the given name.
+func (l Layout) create(t storage.Table, name string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s\n(\n", t.Name)
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s%s\n(\n", name, l.on())
 	for i, c := range t.Columns {
 		if i > 0 {
 			b.WriteString(",\n")
 		}
-		fmt.Fprintf(&b, "    %s %s", column(c.Name), c.Type)
-		if c.Doc != "" {
-			fmt.Fprintf(&b, " COMMENT %s", literal(c.Doc))
-		}
-		if c.Codec != "" {
-			fmt.Fprintf(&b, " CODEC(%s)", c.Codec)
-		}
+		b.WriteString("    " + definition(c))
 	}
 	for _, index := range t.Indices {
 		fmt.Fprintf(&b, ",\n    INDEX %s", index)
 	}
-	engine := "MergeTree"
-	if t.Kind == storage.Replaced {
-		engine = "ReplacingMergeTree(run)"
+	fmt.Fprintf(&b, "\n)\nENGINE = %s", l.engine(engines[t.Kind], t.Version))
+	if t.Partition != "" {
+		fmt.Fprintf(&b, "\nPARTITION BY %s", t.Partition)
 	}
-	fmt.Fprintf(&b, "\n)\nENGINE = %s ORDER BY %s\nCOMMENT %s", engine, t.Order, literal(t.Doc))
+	fmt.Fprintf(&b, "\nORDER BY %s", t.Order)
+	if days := l.Keep[t.Name]; days > 0 {
+		fmt.Fprintf(&b, "\nTTL %s", retention(days))
+	}
+	fmt.Fprintf(&b, "\nSETTINGS non_replicated_deduplication_window = %d", window)
+	if l.Cluster != "" {
+		fmt.Fprintf(&b, ", replicated_deduplication_window = %d", window)
+	}
+	if t.Partition != "" {
+		b.WriteString(", ttl_only_drop_parts = 1") // whole days go, nothing is rewritten
+	}
+	fmt.Fprintf(&b, "\nCOMMENT %s", literal(t.Doc))
 	return b.String()
+}
+
+func retention(days int) string { return fmt.Sprintf("written + INTERVAL %d DAY", days) }
+
+// distributed renders the table in front of the local ones.
+func (l Layout) distributed(t storage.Table) string {
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s%s AS %s\nENGINE = Distributed(%s, currentDatabase(), %s, %s)\nCOMMENT %s",
+		t.Name, l.on(), l.local(t.Name), literal(l.Cluster), literal(l.local(t.Name)), t.Shard, literal(t.Doc))
+}
+
+// versionTable remembers which versions were applied.
+var versionTable = storage.Table{
+	Name: "schema_version", Doc: "versions of the schema that were applied", Kind: storage.Replaced, Order: "version", Shard: "cityHash64(version)",
+	Columns: []storage.Column{
+		{Name: "version", Type: "UInt32", Doc: "of the schema"},
+		{Name: "applied", Type: "DateTime('UTC') DEFAULT now()", Doc: "when"},
+	},
+}
+
+// tables renders all tables.
+func (l Layout) tables() []string {
+	var all []string
+	for _, t := range append([]storage.Table{versionTable}, storage.Tables...) {
+		all = append(all, l.create(t, l.local(t.Name)))
+		if l.Cluster != "" {
+			all = append(all, l.distributed(t))
+		}
+	}
+	return all
+}
+
+// Schema is all DDL of a new store, in order.
+func (l Layout) Schema() []string {
+	all := l.tables()
+	for _, f := range feeds {
+		all = append(all, f.create(l))
+	}
+	for _, v := range Views {
+		all = append(all, v.create(l))
+	}
+	return append(all, recordVersion())
+}
+
+func recordVersion() string {
+	return fmt.Sprintf("INSERT INTO schema_version (version) SELECT %d", Version)
 }
 
 // column quotes a name where it has to be.
@@ -73,43 +176,28 @@ func literal(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
-// Schema is all DDL of the schema, in order.
-func Schema() []string {
-	var all []string
-	for _, m := range Migrations() {
-		all = append(all, m.Statements...)
-	}
-	for _, v := range Views {
-		all = append(all, v.create())
-	}
-	return all
-}
-
-func latest() uint32 {
-	m := Migrations()
-	return m[len(m)-1].Version
-}
-
 // What a reader may find instead of a store it understands.
 var (
 	ErrEmpty = errors.New("the store is empty")
 	ErrOlder = errors.New("the store's schema is older than this program")
 	ErrNewer = errors.New("the store's schema is newer than this program")
+	// ErrLayout says that the tables are those of another layout.
+	ErrLayout = errors.New("the store has other tables")
 )
 
 func compatible(have uint32) error {
 	switch {
 	case have == 0:
 		return ErrEmpty
-	case have < latest():
-		return fmt.Errorf("%w: %d, and %d is needed", ErrOlder, have, latest())
-	case have > latest():
-		return fmt.Errorf("%w: %d, and %d is understood", ErrNewer, have, latest())
+	case have < Version:
+		return fmt.Errorf("%w: %d, and %d is needed", ErrOlder, have, Version)
+	case have > Version:
+		return fmt.Errorf("%w: %d, and %d is understood", ErrNewer, have, Version)
 	}
 	return nil
 }
 
-// SchemaVersion is the last step that was applied; 0: none.
+// SchemaVersion is the last version that was applied; 0: none.
 func (s *Store) SchemaVersion(ctx context.Context) (uint32, error) {
 	var version uint32
 	err := wrap(s.write.QueryRow(ctx, "SELECT max(version) FROM schema_version").Scan(&version))
@@ -120,37 +208,165 @@ func (s *Store) SchemaVersion(ctx context.Context) (uint32, error) {
 	return version, err
 }
 
-// Migrate brings the schema up to date. It changes nothing where it is.
+// Migrate brings the schema up to date. Where it is, it changes nothing but
+// the retention that is asked for.
 func (s *Store) Migrate(ctx context.Context) error {
 	have, err := s.SchemaVersion(ctx)
 	if err != nil {
 		return err
 	}
-	if have > latest() {
+	if have > Version {
 		return compatible(have)
 	}
-	if have == latest() {
-		return nil
+	if err := s.sameLayout(ctx); err != nil {
+		return err
 	}
-	for _, m := range Migrations() {
-		if m.Version <= have {
-			continue
+	if have < Version {
+		if err := s.upgrade(ctx, have); err != nil {
+			return err
 		}
-		for _, sql := range m.Statements {
-			if err := s.write.Exec(ctx, sql); err != nil {
-				return fmt.Errorf("schema step %d: %w", m.Version, wrap(err))
+		s.options.Log.Debug("schema brought up to date", "from", have, "to", Version)
+	}
+	return s.retain(ctx)
+}
+
+func (s *Store) upgrade(ctx context.Context, have uint32) error {
+	l := s.options.Layout
+	if have > 0 {
+		for _, step := range steps {
+			if step.Version <= have {
+				continue
+			}
+			if err := step.apply(s, ctx); err != nil {
+				return fmt.Errorf("schema step %d, %s: %w", step.Version, step.Doc, err)
 			}
 		}
 	}
-	for _, v := range Views {
-		if err := s.write.Exec(ctx, v.create()); err != nil {
-			return fmt.Errorf("schema view %s: %w", v.Name, wrap(err))
+	statements := l.tables()
+	if have > 0 {
+		statements = append(statements, l.added()...)
+	}
+	for _, f := range feeds {
+		statements = append(statements, f.create(l))
+		if have > 0 {
+			statements = append(statements, f.alter(l))
 		}
 	}
-	// Last: what was begun and not ended is begun again.
-	if err := s.write.Exec(ctx, fmt.Sprintf("INSERT INTO schema_version (version) SELECT %d", latest())); err != nil {
-		return fmt.Errorf("schema: %w", wrap(err))
+	for _, v := range Views {
+		statements = append(statements, v.create(l))
 	}
-	s.options.Log.Debug("schema brought up to date", "from", have, "to", latest())
+	// The version last: what was begun and not ended is begun again.
+	for _, sql := range append(statements, recordVersion()) {
+		if err := s.exec(ctx, sql); err != nil {
+			what, _, _ := strings.Cut(sql, "\n")
+			return fmt.Errorf("schema: %s: %w", what, err)
+		}
+	}
 	return nil
+}
+
+func (s *Store) exec(ctx context.Context, sql string) error { return wrap(s.write.Exec(ctx, sql)) }
+
+// added are statements that put columns into tables that lack them.
+func (l Layout) added() []string {
+	var all []string
+	for _, t := range storage.Tables {
+		names := []string{l.local(t.Name)}
+		if l.Cluster != "" {
+			names = append(names, t.Name)
+		}
+		for _, name := range names {
+			clauses := make([]string, len(t.Columns))
+			for i, c := range t.Columns {
+				clauses[i] = "ADD COLUMN IF NOT EXISTS " + definition(c)
+				if l.Cluster != "" && name == t.Name {
+					clauses[i] = "ADD COLUMN IF NOT EXISTS " + column(c.Name) + " " + c.Type // a distributed table has no codecs
+				}
+				if i > 0 {
+					clauses[i] += " AFTER " + column(t.Columns[i-1].Name)
+				}
+			}
+			all = append(all, "ALTER TABLE "+name+l.on()+" "+strings.Join(clauses, ", "))
+		}
+	}
+	return all
+}
+
+// sameLayout refuses to put the tables of a cluster beside those of a single
+// server, and the other way round.
+func (s *Store) sameLayout(ctx context.Context) error {
+	var engine string
+	if err := s.write.QueryRow(ctx, "SELECT any(engine) FROM system.tables WHERE database = currentDatabase() AND name = 'calls'").Scan(&engine); err != nil {
+		return wrap(err)
+	}
+	if engine != "" && (engine == "Distributed") != (s.options.Layout.Cluster != "") {
+		return fmt.Errorf("%w: calls is a %s table", ErrLayout, engine)
+	}
+	return nil
+}
+
+// retain sets the retention of the tables that [Layout.Keep] names.
+func (s *Store) retain(ctx context.Context) error {
+	l := s.options.Layout
+	for _, name := range slices.Sorted(maps.Keys(l.Keep)) {
+		var full string
+		err := s.write.QueryRow(ctx, "SELECT any(create_table_query) FROM system.tables WHERE database = currentDatabase() AND name = "+literal(l.local(name))).Scan(&full)
+		if err != nil {
+			return wrap(err)
+		}
+		has := strings.Contains(full, " TTL ")
+		switch days := l.Keep[name]; {
+		case full == "":
+			return fmt.Errorf("retention: there is no table %q", name)
+		case days <= 0 && has:
+			err = s.exec(ctx, "ALTER TABLE "+l.local(name)+l.on()+" REMOVE TTL")
+		case days > 0 && !(has && strings.Contains(full, fmt.Sprintf("toIntervalDay(%d)", days))):
+			err = s.exec(ctx, "ALTER TABLE "+l.local(name)+l.on()+" MODIFY TTL "+retention(days))
+		}
+		if err != nil {
+			return fmt.Errorf("retention of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// rebuild2 copies the tables of version 1 into ones with the day of writing,
+// which is part of how the rows lie and cannot be added. A table is exchanged
+// at once when its copy is whole.
+func (s *Store) rebuild2(ctx context.Context) error {
+	for _, t := range storage.Tables {
+		copied := t.Name + "_copy"
+		if err := s.exec(ctx, "DROP TABLE IF EXISTS "+copied); err != nil {
+			return err
+		}
+		old, err := s.columns(ctx, t.Name)
+		if err != nil {
+			return err
+		}
+		if len(old) == 0 || slices.Contains(old, "written") {
+			continue // new in version 2, or exchanged before
+		}
+		for i := range old {
+			old[i] = column(old[i])
+		}
+		list := strings.Join(old, ", ")
+		for _, sql := range []string{
+			Layout{}.create(t, copied),
+			"INSERT INTO " + copied + " (" + list + ", written) SELECT " + list + ", today() FROM " + t.Name,
+			"EXCHANGE TABLES " + t.Name + " AND " + copied,
+			"DROP TABLE " + copied,
+		} {
+			if err := s.exec(ctx, sql); err != nil {
+				return fmt.Errorf("%s: %w", t.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// columns are those of a table as it is.
+func (s *Store) columns(ctx context.Context, table string) ([]string, error) {
+	var names []string
+	err := s.write.QueryRow(ctx, "SELECT groupArray(name) FROM (SELECT name FROM system.columns WHERE database = currentDatabase() AND table = "+literal(table)+" ORDER BY position)").Scan(&names)
+	return names, wrap(err)
 }

@@ -1,17 +1,62 @@
 package clickhouse
 
-import "strings"
+import (
+	"strings"
+
+	"plainsight/storage"
+)
 
 // View hides how rows of several runs become one answer: it leaves out the
 // runs that do not count and sums the others.
 type View struct {
 	Name, Doc string
-	SQL       string // $LIVE stands for the condition that a row's run counts
+	SQL       string // $RUNS stands for the condition that a row's run counts, $LIVE for that it is also still true
 }
 
-func (v View) create() string {
-	sql := strings.ReplaceAll(v.SQL, "$LIVE", "run IN (SELECT run FROM sources_current)")
-	return "CREATE OR REPLACE VIEW " + v.Name + " AS\n" + sql + "\nCOMMENT " + literal(v.Doc)
+// create renders the DDL. What a run's calls need to count is that the run
+// does; its conclusions must also be of the last time that they were written.
+func (v View) create(l Layout) string {
+	in := "run IN"
+	if l.Cluster != "" {
+		in = "run GLOBAL IN"
+	}
+	sql := strings.NewReplacer(
+		"$RUNS", in+" (SELECT run FROM sources_current)",
+		"$LIVE", "batch >= transform(run, (SELECT groupArray(run) FROM sources_current), (SELECT groupArray(from_batch) FROM sources_current), toUInt64(-1))",
+	).Replace(v.SQL)
+	return "CREATE OR REPLACE VIEW " + v.Name + l.on() + " AS\n" + sql + "\nCOMMENT " + literal(v.Doc)
+}
+
+// feed is a materialized view: what it makes of each block that goes into one
+// table, it puts into another.
+type feed struct{ Name, Doc, From, To, SQL string } // $FROM stands for the source
+
+// feeds fill the statistics. They see blocks as they are inserted, retries
+// included: the windows of their targets keep those from being counted twice.
+var feeds = []feed{
+	{"traffic_minute_feed", "counts calls by minute", "calls", "traffic_minute", `
+SELECT toStartOfMinute(toDateTime(least(time, toDateTime64('2106-02-07 06:28:00', 6, 'UTC')), 'UTC')) AS minute, service, method, template, status, wire, auth,
+    count() AS calls, sum(request_bytes) AS request_bytes, sum(response_bytes) AS response_bytes, countIf(notEmpty(sensitive)) AS with_sensitive,
+    countIf(incomplete) AS incomplete, sumMapIf(map(` + storage.LatencyBucketSQL + `, toUInt64(1)), latency_us > 0) AS latency,
+    run, toUInt64(0) AS batch, written
+FROM $FROM WHERE sampling = 1 GROUP BY minute, service, method, template, status, wire, auth, run, written`},
+
+	{"traffic_day_feed", "counts calls by day", "traffic_minute", "traffic_day", `
+SELECT toDate(minute) AS day, service, method, template, status, wire, auth, sum(calls) AS calls, sum(request_bytes) AS request_bytes,
+    sum(response_bytes) AS response_bytes, sum(with_sensitive) AS with_sensitive, sum(incomplete) AS incomplete, sumMap(latency) AS latency,
+    run, toUInt64(0) AS batch, written
+FROM $FROM GROUP BY day, service, method, template, status, wire, auth, run, written`},
+}
+
+func (f feed) query(l Layout) string { return strings.ReplaceAll(f.SQL, "$FROM", l.local(f.From)) }
+
+func (f feed) create(l Layout) string {
+	return "CREATE MATERIALIZED VIEW IF NOT EXISTS " + f.Name + l.on() + " TO " + l.local(f.To) + " AS" + f.query(l) + "\nCOMMENT " + literal(f.Doc)
+}
+
+// alter makes a view that is there the one of this program.
+func (f feed) alter(l Layout) string {
+	return "ALTER TABLE " + f.Name + l.on() + " MODIFY QUERY" + f.query(l)
 }
 
 // Views are what people and dashboards ask.
@@ -21,7 +66,7 @@ SELECT * FROM sources FINAL
 WHERE source IN (SELECT argMax(source, (length(captures), source)) FROM sources FINAL ARRAY JOIN captures AS capture GROUP BY capture)`},
 
 	{"calls_current", "one row for each exchange", `
-SELECT * FROM calls WHERE $LIVE`},
+SELECT * FROM calls WHERE $RUNS`},
 
 	{"captures_current", "files that were read", `
 SELECT sha256, any(c.name) AS name, any(c.format) AS format, max(c.bytes) AS bytes, max(c.frames) AS frames, max(c.damaged) AS damaged

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"plainsight/analyze"
 	"plainsight/storage"
 )
@@ -38,14 +40,21 @@ func (s *Store) Begin(ctx context.Context) (w storage.Writer, err error) {
 			return nil, err
 		}
 	}
-	// Numbers of runs grow, also where the clock went back: of two rows with
-	// the same key the later run's stays.
+	run, err := s.NewRun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{store: s, stamp: storage.Stamp{Run: run, Day: time.Now()}}, nil
+}
+
+// NewRun gives the number of a new run. Numbers grow, also where the clock
+// went back: of two rows with the same key the later run's stays.
+func (s *Store) NewRun(ctx context.Context) (uint64, error) {
 	var last uint64
 	if err := s.write.QueryRow(ctx, "SELECT max(run) FROM sources").Scan(&last); err != nil {
-		return nil, fmt.Errorf("begin a run: %w", wrap(err))
+		return 0, fmt.Errorf("begin a run: %w", wrap(err))
 	}
-	run := max(uint64(time.Now().UnixNano()), last+1)
-	return &writer{store: s, stamp: storage.Stamp{Run: run}}, nil
+	return max(uint64(time.Now().UnixNano()), last+1), nil
 }
 
 // sweep deletes what runs left that did not end. Only an embedded store knows
@@ -72,7 +81,8 @@ func (s *Store) remove(ctx context.Context, table, condition string) error {
 	if any == 0 {
 		return nil
 	}
-	return wrap(s.write.Exec(ctx, "DELETE FROM "+table+" WHERE "+condition))
+	l := s.options.Layout
+	return s.exec(ctx, "DELETE FROM "+l.local(table)+l.on()+" WHERE "+condition)
 }
 
 var errEnded = errors.New("the run has ended")
@@ -99,7 +109,7 @@ func (w *writer) Calls(ctx context.Context, calls []analyze.Call) error {
 }
 
 func (w *writer) flush(ctx context.Context) error {
-	err := w.insert(ctx, storage.Batch{Table: storage.CallTable, Rows: w.pending, Len: len(w.pending)})
+	err := w.insert(ctx, storage.Calls(w.pending))
 	clear(w.pending)
 	w.pending = w.pending[:0]
 	return err
@@ -163,28 +173,54 @@ func (w *writer) replace(ctx context.Context, source string) error {
 	return nil
 }
 
-// insert sends one batch, column by column.
+// insert sends one batch of the run.
 func (w *writer) insert(ctx context.Context, b storage.Batch) error {
 	if b.Len == 0 {
 		return nil
 	}
 	w.stamp.Batch++
-	names := make([]string, len(b.Table.Columns))
-	for i, c := range b.Table.Columns {
+	token := fmt.Sprintf("%s/%d/%d", b.Table.Name, w.stamp.Run, w.stamp.Batch)
+	return w.store.Insert(ctx, b.Table, b.Values(w.stamp), token)
+}
+
+// Insert sends columns, in the order of the table's and each a slice of its Go
+// type (see [storage.Batch.Values]), as one block under a deduplication token.
+// It is all there when Insert returns nil. An [Error] is the store's word that
+// nothing was taken, but for those of [Error.Doubt]; any other error leaves
+// the outcome unknown: the same columns must be sent again under the same
+// token, as often as it takes, and then be counted by [Store.Count].
+func (s *Store) Insert(ctx context.Context, t storage.Table, columns []any, token string) error {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
 		names[i] = column(c.Name)
 	}
-	batch, err := w.store.write.PrepareBatch(ctx, "INSERT INTO "+b.Table.Name+" ("+strings.Join(names, ", ")+")")
+	batch, err := s.write.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"async_insert":               0,
+		"insert_deduplicate":         1,
+		"insert_deduplication_token": token,
+		"deduplicate_blocks_in_dependent_materialized_views": 1, // else a view's part stays missing where only it failed
+		"distributed_foreground_insert":                      1, // acknowledged means on the shard
+	})), "INSERT INTO "+t.Name+" ("+strings.Join(names, ", ")+")")
 	if err != nil {
-		return fmt.Errorf("insert into %s: %w", b.Table.Name, wrap(err))
+		return fmt.Errorf("insert into %s: %w", t.Name, wrap(err))
 	}
 	defer batch.Abort() // does nothing once it is sent
-	for i, c := range b.Table.Columns {
-		if err := batch.Column(i).Append(c.Values(b.Rows, w.stamp)); err != nil {
-			return fmt.Errorf("insert into %s: column %s: %w", b.Table.Name, c.Name, err)
+	for i, c := range t.Columns {
+		if err := batch.Column(i).Append(columns[i]); err != nil {
+			return fmt.Errorf("insert into %s: column %s: %w", t.Name, c.Name, err)
 		}
 	}
 	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into %s: %w", b.Table.Name, wrap(err))
+		return fmt.Errorf("insert into %s: %w", t.Name, wrap(err))
 	}
 	return nil
+}
+
+// Count is how many rows of a batch a table has: the question after a doubt.
+// Deduplication alone can lose a batch that was sent again, where the server
+// died between the token and the part. Of tables whose rows replace others it
+// says nothing once they did; those need no answer.
+func (s *Store) Count(ctx context.Context, t storage.Table, stamp storage.Stamp) (rows uint64, err error) {
+	err = s.write.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE run = %d AND batch = %d", t.Name, stamp.Run, stamp.Batch)).Scan(&rows)
+	return rows, wrap(err)
 }
