@@ -51,11 +51,39 @@ type Frame struct {
 
 // Source yields frames in the order of the capture.
 type Source interface {
-	// Next fills f. It returns io.EOF at the end, and a *DamagedError where the
-	// rest of the capture cannot be read; what came before stays good.
+	// Next fills f. It returns io.EOF at the end, [ErrQuiet] if it is live, and a
+	// *DamagedError where the rest of the capture cannot be read; what came before
+	// stays good.
 	Next(f *Frame) error
 	Close() error
 }
+
+// ErrQuiet is what a live source returns where nothing came for a while. It has
+// filled the stamp: time goes on, and whoever waits in a batch should not.
+const ErrQuiet = sourceError("nothing came for a while")
+
+type sourceError string
+
+func (e sourceError) Error() string { return string(e) }
+
+// ChunkSource yields chunks, those of one connection in the order in which the
+// bytes passed.
+type ChunkSource interface {
+	// Next fills c. It returns io.EOF at the end, and [ErrQuiet].
+	Next(c *Chunk) error
+	Close() error
+}
+
+// Filter says what a live source looks at. An empty list wants everything; what
+// is excluded goes before what is wanted, and of networks the longest prefix
+// decides.
+type Filter struct {
+	Ports, ExcludedPorts       []uint16       // TCP, of either end
+	Networks, ExcludedNetworks []netip.Prefix // with either end
+}
+
+// Empty reports whether nothing in particular is wanted.
+func (f *Filter) Empty() bool { return len(f.Ports)+len(f.Networks) == 0 }
 
 // DamagedError says that a capture file is broken from an offset on: cut in
 // the middle of a record or holding bytes that are no record.
@@ -93,6 +121,19 @@ type Conn struct {
 	// Encrypted is set by sources that see plaintext inside TLS (probes, HAR,
 	// exchange logs); on the wire it is false and a Handshake tells.
 	Encrypted bool
+	// Parties are the processes at the ends, by the direction of what they send
+	// (the client's first), where the source knows them; else nil.
+	Parties [2]*Party
+}
+
+// Party is the process at an end of a connection, and what it belongs to. Fields
+// that are not known are empty. Once handed over it is not changed.
+type Party struct {
+	PID                            uint32
+	Command                        string // name of the thread
+	Executable                     string // path, as the process sees it
+	Container                      string // id
+	Node, Namespace, Pod, Workload string // of Kubernetes
 }
 
 // Chunk is a piece of one direction that is already in order (sockets, TLS

@@ -58,6 +58,16 @@ func (e *Engine) Frame(f *capture.Frame) {
 	}
 }
 
+// Quiet says that nothing came until a moment: what was idle for too long ends.
+func (e *Engine) Quiet(at capture.Stamp) { e.pause(e.clock.tick(at.Time, &e.counts)) }
+
+func (e *Engine) pause(now int64) {
+	e.now = now
+	defer e.guard()
+	e.current = nil
+	e.expire()
+}
+
 // Close ends all connections in the order in which they began. The engine is
 // not used after it.
 func (e *Engine) Close() {

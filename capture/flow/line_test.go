@@ -125,7 +125,7 @@ func read(t *testing.T, o Options, frames []capture.Frame) (*capturetest.Recorde
 	var r capturetest.Recorder
 	e := New(o, &r)
 	src := capturetest.Source{Frames: frames}
-	if err := pump(t.Context(), &src, e.Frame); err != nil {
+	if err := pump(t.Context(), &src, e.Frame, e.Quiet); err != nil {
 		t.Fatal(err)
 	}
 	e.Close()

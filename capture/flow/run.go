@@ -32,23 +32,29 @@ const (
 func Run(ctx context.Context, src capture.Source, n int, o Options, newHandler func(shard int) capture.Handler) (capture.Counts, error) {
 	if n < 2 {
 		e := New(o, newHandler(0))
-		err := pump(ctx, src, e.Frame)
+		err := pump(ctx, src, e.Frame, e.Quiet)
 		e.Close()
 		return e.counts, err
 	}
 	s := newShards(n, o, newHandler)
-	err := pump(ctx, src, s.frame)
+	err := pump(ctx, src, s.frame, s.quiet)
 	return s.close(), err
 }
 
-// pump gives the frames of a source to take.
-func pump(ctx context.Context, src capture.Source, take func(*capture.Frame)) error {
+// pump gives the frames of a source to take, and its pauses to quiet.
+func pump(ctx context.Context, src capture.Source, take func(*capture.Frame), quiet func(capture.Stamp)) error {
 	var f capture.Frame
 	for i := 0; ; i++ {
 		if i%framesACheck == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		switch err := src.Next(&f); {
+		case err == capture.ErrQuiet:
+			quiet(f.Stamp)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			continue
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -69,6 +75,7 @@ type item struct {
 type batch struct {
 	items []item
 	bytes []byte
+	quiet int64 // the time, where the source paused after the items; else 0
 }
 
 type shard struct {
@@ -114,7 +121,10 @@ func (sh *shard) run() {
 		for i := range b.items {
 			sh.take(&b.items[i].Segment, b.items[i].now, b.items[i].claim)
 		}
-		b.items, b.bytes = b.items[:0], b.bytes[:0]
+		if b.quiet != 0 {
+			sh.pause(b.quiet)
+		}
+		b.items, b.bytes, b.quiet = b.items[:0], b.bytes[:0], 0
 		sh.free <- b
 	}
 	sh.Close()
@@ -140,6 +150,17 @@ func (s *shards) frame(f *capture.Frame) {
 	own := b.bytes[from:len(b.bytes):len(b.bytes)]
 	last := &b.items[len(b.items)-1].Segment
 	last.Bytes, last.Payload = own, own[head:]
+}
+
+// quiet hands on what waits, and the time.
+func (s *shards) quiet(at capture.Stamp) {
+	now := s.clock.tick(at.Time, &s.counts)
+	for i := range s.all {
+		sh := &s.all[i]
+		sh.filling.quiet = now
+		sh.in <- sh.filling
+		sh.filling = <-sh.free
+	}
 }
 
 // close empties the batches into the shards, waits for them and adds up.

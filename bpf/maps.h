@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* All maps. */
+#pragma once
+
+/* What is thought of a socket. */
+enum verdict {
+	VERDICT_NEW = 0,      /* not looked at yet */
+	VERDICT_UNWANTED = 1, /* the filter leaves it out */
+	VERDICT_SNIFF = 2,    /* wanted; what it speaks is not known yet */
+	VERDICT_SHOW = 3,     /* its bytes are shown */
+	VERDICT_TLS = 4,      /* its handshake is shown */
+	VERDICT_OTHER = 5,    /* speaks none of our protocols */
+	VERDICT_FAR_END = 6,  /* the other end is on this host and is told of */
+};
+
+struct socket {
+	__u64 cookie;
+	__u64 offset[2]; /* bytes that passed, by direction */
+	__u64 cgroup;
+	__u32 turn[2];   /* bytes shown since the other side spoke */
+	__u32 generation;
+	__u32 netns;
+	__u8 verdict, role, family, joined;
+	__u8 tries; /* calls sniffed in vain */
+	__u8 ended; /* bit per direction */
+	__u16 local_port, remote_port;
+	__u16 pad;
+	__u8 local[16], remote[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket);
+} sockets SEC(".maps");
+
+/* A connection by its ends in the order of their bytes; loopback also by namespace. */
+struct ends {
+	__u8 a[16], b[16];
+	__u16 a_port, b_port;
+	__u32 netns;
+};
+
+/* The socket that tells of a connection, where both ends are on this host. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct ends);
+	__type(value, __u64);
+} tellers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct filter);
+} filters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* The lists of the filter; values are enum listed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, __u32);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct network);
+	__type(value, __u32);
+} networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} namespaces SEC(".maps");
