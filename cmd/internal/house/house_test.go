@@ -20,6 +20,8 @@ import (
 // (inventory, exchanges), that is what it is for. "std" alone marks the roots
 // that may import only the standard library.
 var edges = map[string][]string{
+	"bpf": {"capture"}, // one word for what a live source looks at: the filter
+
 	"capture":             {"std"},
 	"capture/capturetest": {"capture", "capture/packet"},
 	"capture/coding":      {"capture"},
@@ -30,7 +32,9 @@ var edges = map[string][]string{
 	"capture/http2":       {"capture", "capture/coding", "capture/hpack", "capture/transaction"},
 	"capture/ndjson":      {"capture"},
 	"capture/packet":      {"capture"},
+	"capture/live":        {"capture"},
 	"capture/pcap":        {"capture"},
+	"capture/probe":       {"bpf", "capture"},
 	"capture/stream":      {"capture"},
 	"capture/tls":         {"capture"},
 	"capture/transaction": {"capture", "capture/coding"},

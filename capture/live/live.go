@@ -1,0 +1,318 @@
+// Package live reads frames from the network interfaces of this host through
+// packet sockets (AF_PACKET with a TPACKET_V3 ring, packet(7)), without cgo. The
+// filter runs in the kernel, interfaces stay out of promiscuous mode, and what the
+// kernel dropped is counted. It decodes nothing. The watch command drives it
+// through flow.Run; it needs CAP_NET_RAW and nothing else.
+package live
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"plainsight/capture"
+)
+
+// Options say what is read. Zero fields have the defaults.
+type Options struct {
+	Interface string // name; empty: all of them
+	Filter    capture.Filter
+	Ring      int // bytes of the ring, in blocks of 1 MiB. 0: 32 MiB
+	// Fanout shares the frames out to the sources with the same number (1 to
+	// 65535), those of a connection to one of them. 0: the source gets all.
+	Fanout uint16
+}
+
+// Counts are what the kernel says of a source since it was opened.
+type Counts struct {
+	Frames  uint64 // that passed the filter
+	Dropped uint64 // of them, because the ring was full
+	Freezes uint64 // times the ring was full
+}
+
+// Source is one packet socket. Next is for one goroutine; the rest is safe
+// beside it.
+type Source struct {
+	fd       int
+	loopback int // index of the loopback interface: it shows every frame twice
+	ring     []byte
+	block    int    // being read, or waited for
+	left     uint32 // frames of it that were not read yet
+	at       []byte // the next of them, to the end of its block
+	holding  bool   // the block is ours
+	stop     [2]int // a pipe whose end wakes a Next that waits
+	closing  sync.Once
+	last     uint64 // number of the last frame
+
+	counts struct{ frames, dropped, freezes atomic.Uint64 }
+}
+
+const (
+	blockSize = 1 << 20
+	retire    = 20 // ms until a block that is not full is handed over
+	reserve   = 4  // room in front of a frame for the VLAN tag that the kernel took out
+	pause     = 100 * time.Millisecond
+)
+
+// Open opens a packet socket.
+func Open(o Options) (_ *Source, err error) {
+	index := 0
+	if o.Interface != "" {
+		i, err := net.InterfaceByName(o.Interface)
+		if err != nil {
+			return nil, fmt.Errorf("interface %s: %w", o.Interface, err)
+		}
+		index = i.Index
+	}
+	if o.Ring <= 0 {
+		o.Ring = 32 << 20
+	}
+	program, err := compile(&o.Filter)
+	if err != nil {
+		return nil, err
+	}
+	// Without a protocol nothing comes before the filter is in its place.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open a packet socket: %w", err)
+	}
+	s := &Source{fd: fd, stop: [2]int{-1, -1}}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if lo, err := net.InterfaceByName("lo"); err == nil {
+		s.loopback = lo.Index
+	}
+	blocks := uint32(max(2, o.Ring/blockSize))
+	request := unix.TpacketReq3{
+		Block_size: blockSize, Block_nr: blocks, Frame_size: 2048, Frame_nr: blocks * (blockSize / 2048), Retire_blk_tov: retire,
+	}
+	steps := []struct {
+		what string
+		do   func() error
+	}{
+		{"attach the filter", func() error { return attach(fd, program) }},
+		{"choose TPACKET_V3", func() error {
+			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3)
+		}},
+		{"keep room for a tag", func() error { return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_RESERVE, reserve) }},
+		{"make the ring", func() error { return unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &request) }},
+		{"map the ring", func() (err error) {
+			s.ring, err = unix.Mmap(fd, 0, int(blocks)*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+			return err
+		}},
+		{"make a pipe", func() error { return unix.Pipe2(s.stop[:], unix.O_CLOEXEC|unix.O_NONBLOCK) }},
+		{"bind", func() error {
+			return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: index})
+		}},
+		{"join the fanout", func() error {
+			if o.Fanout == 0 {
+				return nil
+			}
+			how := int(o.Fanout) | (unix.PACKET_FANOUT_HASH|unix.PACKET_FANOUT_FLAG_DEFRAG)<<16
+			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, how)
+		}},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return s, nil
+}
+
+func networkOrder(n uint16) uint16 { return binary.NativeEndian.Uint16([]byte{byte(n >> 8), byte(n)}) }
+
+func attach(fd int, program []bpf.RawInstruction) error {
+	filters := make([]unix.SockFilter, len(program))
+	for i, in := range program {
+		filters[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filters)), Filter: &filters[0]})
+}
+
+// Close ends the source; a Next that waits, and those after it, return io.EOF.
+// The ring is given back once Next has returned that, or Close is called twice.
+func (s *Source) Close() error {
+	var err error
+	s.closing.Do(func() {
+		if s.stop[1] >= 0 {
+			err = unix.Close(s.stop[1]) // the other end becomes readable
+			return
+		}
+		err = s.release()
+	})
+	return err
+}
+
+// release gives everything back. It is called once, by who ends reading.
+func (s *Source) release() error {
+	var errs []error
+	if s.ring != nil {
+		errs = append(errs, unix.Munmap(s.ring))
+		s.ring = nil
+	}
+	if s.stop[0] >= 0 {
+		errs = append(errs, unix.Close(s.stop[0]))
+		s.stop[0] = -1
+	}
+	if s.fd >= 0 {
+		errs = append(errs, unix.Close(s.fd))
+		s.fd = -1
+	}
+	return errors.Join(errs...)
+}
+
+// Counts are the kernel's.
+func (s *Source) Counts() Counts {
+	return Counts{s.counts.frames.Load(), s.counts.dropped.Load(), s.counts.freezes.Load()}
+}
+
+// count asks the kernel, which forgets what it has told.
+func (s *Source) count() {
+	if k, err := unix.GetsockoptTpacketStatsV3(s.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+		s.counts.frames.Add(uint64(k.Packets))
+		s.counts.dropped.Add(uint64(k.Drops))
+		s.counts.freezes.Add(uint64(k.Freeze_q_cnt))
+	}
+}
+
+// Next fills f. f.Data is borrowed until the next call.
+func (s *Source) Next(f *capture.Frame) error {
+	for {
+		if s.ring == nil {
+			return io.EOF
+		}
+		for s.left > 0 {
+			if s.frame(f) {
+				return nil
+			}
+		}
+		if s.holding {
+			s.handBack()
+		}
+		block := s.ring[s.block*blockSize : (s.block+1)*blockSize]
+		head := (*unix.TpacketHdrV1)(unsafe.Pointer(&block[8])) // struct tpacket_block_desc: version, offset, header
+		if atomic.LoadUint32(&head.Block_status)&unix.TP_STATUS_USER == 0 {
+			switch came, err := s.wait(); {
+			case err != nil:
+				return err
+			case !came:
+				s.count()
+				f.Stamp = capture.Stamp{Time: time.Now().Round(0), Frame: s.last}
+				return capture.ErrQuiet
+			}
+			continue
+		}
+		s.holding, s.left, s.at = true, head.Num_pkts, block[min(head.Offset_to_first_pkt, blockSize):]
+	}
+}
+
+// handBack gives a block to the kernel again.
+func (s *Source) handBack() {
+	block := s.ring[s.block*blockSize:]
+	head := (*unix.TpacketHdrV1)(unsafe.Pointer(&block[8]))
+	atomic.StoreUint32(&head.Block_status, unix.TP_STATUS_KERNEL)
+	s.holding, s.at = false, nil
+	s.block++
+	if s.block*blockSize == len(s.ring) {
+		s.block = 0
+	}
+}
+
+// wait waits until a block is ours, for a while. It reports whether one may be.
+func (s *Source) wait() (came bool, err error) {
+	ready := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN | unix.POLLERR}, {Fd: int32(s.stop[0]), Events: unix.POLLIN}}
+	n, err := unix.Poll(ready, int(pause.Milliseconds()))
+	switch {
+	case errors.Is(err, unix.EINTR):
+		return true, nil
+	case err != nil:
+		return false, os.NewSyscallError("poll", err)
+	case ready[1].Revents != 0: // closed
+		s.count()
+		if err := s.release(); err != nil {
+			return false, err
+		}
+		return false, io.EOF
+	case ready[0].Revents&unix.POLLERR != 0:
+		// An interface went down; where we read all of them the others go on.
+		if e, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && e != 0 && e != int(unix.ENETDOWN) {
+			return false, os.NewSyscallError("packet socket", unix.Errno(e))
+		}
+	}
+	return n > 0, nil
+}
+
+// frame takes the next frame of the block. It reports whether it is to be shown.
+func (s *Source) frame(f *capture.Frame) bool {
+	const headSize = int(unsafe.Sizeof(unix.Tpacket3Hdr{}))
+	if len(s.at) < headSize+unix.SizeofSockaddrLinklayer+16 {
+		s.left = 0 // the kernel writes no such block
+		return false
+	}
+	h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&s.at[0]))
+	from := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&s.at[(headSize+15)&^15])) // TPACKET_ALIGN
+	raw := s.at
+	if s.left--; s.left > 0 {
+		if h.Next_offset == 0 || int64(h.Next_offset) >= int64(len(s.at)) {
+			s.left = 0
+		} else {
+			s.at = s.at[h.Next_offset:]
+		}
+	}
+	if int(from.Ifindex) == s.loopback && from.Pkttype == unix.PACKET_OUTGOING {
+		return false // it comes again as incoming
+	}
+	begin, end := int(h.Mac), int(h.Mac)+int(h.Snaplen)
+	if begin < reserve || end > len(raw) {
+		return false
+	}
+	length := int(h.Len)
+	link, ok := linkOf(from.Hatype)
+	if !ok {
+		link = capture.LinkType(0xffffffff) // counted by the decoder as one that it does not know
+	}
+	if h.Status&unix.TP_STATUS_VLAN_VALID != 0 && link == capture.LinkEthernet && h.Snaplen >= 12 {
+		tag := uint16(unix.ETH_P_8021Q)
+		if h.Status&unix.TP_STATUS_VLAN_TPID_VALID != 0 {
+			tag = h.Hv1.Vlan_tpid
+		}
+		begin -= reserve
+		length += reserve
+		copy(raw[begin:begin+12], raw[begin+reserve:])
+		binary.BigEndian.PutUint16(raw[begin+12:], tag)
+		binary.BigEndian.PutUint16(raw[begin+14:], uint16(h.Hv1.Vlan_tci))
+	}
+	s.last++
+	*f = capture.Frame{
+		Stamp:  capture.Stamp{Time: time.Unix(int64(h.Sec), int64(h.Nsec)), Frame: s.last},
+		Data:   raw[begin:end:end],
+		Length: length,
+		Link:   link,
+	}
+	return true
+}
+
+// linkOf names the link type of an interface by its hardware type (if_arp.h).
+func linkOf(hardware uint16) (capture.LinkType, bool) {
+	switch hardware {
+	case unix.ARPHRD_ETHER, unix.ARPHRD_LOOPBACK:
+		return capture.LinkEthernet, true
+	case unix.ARPHRD_NONE, unix.ARPHRD_TUNNEL, unix.ARPHRD_TUNNEL6, unix.ARPHRD_SIT, unix.ARPHRD_RAWIP, unix.ARPHRD_PPP:
+		return capture.LinkRaw, true
+	}
+	return 0, false
+}
