@@ -149,13 +149,15 @@ type Service struct {
 	Last      time.Time `json:"last_seen"`
 }
 
-// Endpoint is a service, a method and a path template with all that was
-// learned about it.
+// Endpoint is a service, a method, a path template and, where one path stands
+// for many operations, the name of one, with all that was learned about it.
 type Endpoint struct {
-	ID       string `json:"id"` // deterministic: of service, method and template
-	Service  string `json:"service"`
-	Method   string `json:"method"`
-	Template string `json:"template"`
+	ID        string `json:"id"` // deterministic: of service, method, template and operation
+	Service   string `json:"service"`
+	Method    string `json:"method"`
+	Template  string `json:"template"`
+	Style     string `json:"style,omitempty"`     // graphql, json-rpc, soap, grpc; "": the path says it all
+	Operation string `json:"operation,omitempty"` // as package operation names it; "" for gRPC, where the path does
 
 	Requests   uint64            `json:"requests"`
 	Unanswered uint64            `json:"unanswered"`
@@ -175,6 +177,18 @@ type Endpoint struct {
 	Parameters []Field     `json:"parameters"` // path, query, header and cookie parameters
 	Fields     []Field     `json:"fields"`     // of request and response bodies
 	Sensitive  []Sensitive `json:"sensitive"`
+}
+
+// Name is how people and findings name the endpoint: its method, its template
+// and, where there is one, its operation.
+func (e *Endpoint) Name() string { return EndpointName(e.Method, e.Template, e.Operation) }
+
+// EndpointName joins the parts of an endpoint's name. A template has no spaces.
+func EndpointName(method, template, operation string) string {
+	if operation == "" {
+		return method + " " + template
+	}
+	return method + " " + template + " " + operation
 }
 
 // Field is a parameter or a body field and its shape.
@@ -220,7 +234,7 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Level    Level    `json:"level"`
 	Service  string   `json:"service"`
-	Endpoint string   `json:"endpoint"` // "METHOD template", "" for a service or connection
+	Endpoint string   `json:"endpoint"` // Endpoint.Name, "" for a service or connection
 	Place    string   `json:"place"`
 
 	Summary string   `json:"summary"` // what was seen, where, how often
@@ -296,6 +310,7 @@ type Call struct {
 	Service    string
 	Method     string
 	Template   string
+	Operation  string // as in Endpoint
 	Status     int
 	Wire       Wire
 	Auth       string

@@ -131,9 +131,13 @@ func ID(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-// EndpointID is the identity of an endpoint.
-func EndpointID(service, method, template string) string {
-	return ID("endpoint", service, method, template)
+// EndpointID is the identity of an endpoint. operation is "" where the path says
+// it all.
+func EndpointID(service, method, template, operation string) string {
+	if operation == "" {
+		return ID("endpoint", service, method, template)
+	}
+	return ID("endpoint", service, method, template, operation)
 }
 
 // FindingKey is the identity of a finding: the same in each run and on each

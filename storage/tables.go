@@ -124,6 +124,7 @@ var CallTable = Table{
 		column("service", few, zstd, "host, else address:port", func(c *analyze.Call) string { return c.Service }),
 		column("method", few, zstd, "of the request", func(c *analyze.Call) string { return c.Method }),
 		column("template", few, zstd, "path template as far as it was known then", func(c *analyze.Call) string { return c.Template }),
+		column("operation", few, zstd, "what was asked for, where the path does not say it all (GraphQL, JSON-RPC, SOAP)", func(c *analyze.Call) string { return c.Operation }),
 		column("status", "UInt16", small, "of the response; 0: none seen", func(c *analyze.Call) uint16 { return uint16(c.Status) }),
 		column("wire", few, zstd, "plaintext or tls", func(c *analyze.Call) string { return string(c.Wire) }),
 		column("auth", few, zstd, "kind of credential, or none", func(c *analyze.Call) string { return c.Auth }),
@@ -163,13 +164,15 @@ func wires(in []analyze.Wire) []string {
 
 // EndpointTable has a row for each endpoint.
 var EndpointTable = Table{
-	Name: "endpoints", Doc: "service, method and path template, with what was learned",
-	Kind: Replaced, Order: "(service, method, template, id, run)", Version: "batch", Shard: byRun,
+	Name: "endpoints", Doc: "service, method, path template and operation, with what was learned",
+	Kind: Replaced, Order: "(service, method, template, operation, id, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[analyze.Endpoint](
-		column("id", text, zstd, "the same wherever service, method and template are", func(e *analyze.Endpoint) string { return e.ID }),
+		column("id", text, zstd, "the same wherever service, method, template and operation are", func(e *analyze.Endpoint) string { return e.ID }),
 		column("service", few, zstd, "", func(e *analyze.Endpoint) string { return e.Service }),
 		column("method", few, zstd, "", func(e *analyze.Endpoint) string { return e.Method }),
 		column("template", text, zstd, "path with its variable parts named", func(e *analyze.Endpoint) string { return e.Template }),
+		column("operation", text, zstd, "where the path does not say it all: of GraphQL, JSON-RPC, SOAP", func(e *analyze.Endpoint) string { return e.Operation }),
+		column("style", few, zstd, "graphql, json-rpc, soap, grpc or nothing", func(e *analyze.Endpoint) string { return e.Style }),
 		column("requests", number, small, "", func(e *analyze.Endpoint) uint64 { return e.Requests }),
 		column("unanswered", number, small, "requests without a response", func(e *analyze.Endpoint) uint64 { return e.Unanswered }),
 		column("statuses", "Map(UInt16, UInt64)", zstd, "responses by status", func(e *analyze.Endpoint) map[uint16]uint64 { return statuses(e.Statuses) }),
@@ -203,12 +206,13 @@ type FieldRow struct {
 // FieldTable has a row for each parameter and body field: the shapes.
 var FieldTable = Table{
 	Name: "fields", Doc: "parameters and body fields with their shapes",
-	Kind: Replaced, Order: "(service, method, template, side, location, status, content_type, path, run)", Version: "batch", Shard: byRun,
+	Kind: Replaced, Order: "(service, method, template, operation, side, location, status, content_type, path, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[FieldRow](
 		column("endpoint", text, zstd, "id of the endpoint", func(f *FieldRow) string { return f.ID }),
 		column("service", few, zstd, "", func(f *FieldRow) string { return f.Service }),
 		column("method", few, zstd, "", func(f *FieldRow) string { return f.Method }),
 		column("template", text, zstd, "", func(f *FieldRow) string { return f.Template }),
+		column("operation", text, zstd, "", func(f *FieldRow) string { return f.Operation }),
 		column("side", few, zstd, "request or response", func(f *FieldRow) string { return f.Side.String() }),
 		column("location", few, zstd, "path, query, header, cookie, set-cookie or body", func(f *FieldRow) string { return string(f.Where) }),
 		column("status", few, zstd, "class of the response, as 2xx", func(f *FieldRow) string { return f.Status }),
@@ -234,12 +238,13 @@ type SensitiveRow struct {
 // SensitiveTable has a row for each kind at each place.
 var SensitiveTable = Table{
 	Name: "sensitive", Doc: "kinds of sensitive data by endpoint and place; samples are masked",
-	Kind: Replaced, Order: "(service, method, template, kind, side, location, name, run)", Version: "batch", Shard: byRun,
+	Kind: Replaced, Order: "(service, method, template, operation, kind, side, location, name, run)", Version: "batch", Shard: byRun,
 	Columns: stamped[SensitiveRow](slices.Concat([]Column{
 		column("endpoint", text, zstd, "id of the endpoint", func(r *SensitiveRow) string { return r.ID }),
 		column("service", few, zstd, "", func(r *SensitiveRow) string { return r.Service }),
 		column("method", few, zstd, "", func(r *SensitiveRow) string { return r.Method }),
 		column("template", text, zstd, "", func(r *SensitiveRow) string { return r.Template }),
+		column("operation", text, zstd, "", func(r *SensitiveRow) string { return r.Operation }),
 		column("kind", few, zstd, "id of the detector", func(r *SensitiveRow) string { return r.Kind }),
 		column("category", few, zstd, "", func(r *SensitiveRow) string { return r.Category }),
 		column("side", few, zstd, "request or response", func(r *SensitiveRow) string { return r.Place.Side.String() }),
@@ -286,7 +291,7 @@ var FindingTable = Table{
 		column("severity", worth, zstd, "", func(f *analyze.Finding) string { return f.Severity.String() }),
 		column("level", few, zstd, "proved, inferred or not seen", func(f *analyze.Finding) string { return string(f.Level) }),
 		column("service", few, zstd, "", func(f *analyze.Finding) string { return f.Service }),
-		column("endpoint", text, zstd, "method and template", func(f *analyze.Finding) string { return f.Endpoint }),
+		column("endpoint", text, zstd, "method, template and operation", func(f *analyze.Finding) string { return f.Endpoint }),
 		column("place", text, zstd, "in the endpoint's messages", func(f *analyze.Finding) string { return f.Place }),
 		column("summary", text, zstd, "what was seen, where, how often", func(f *analyze.Finding) string { return f.Summary }),
 		column("why", text, zstd, "why it matters", func(f *analyze.Finding) string { return f.Why }),

@@ -21,11 +21,15 @@ func (c *calls) clear() {
 	c.kinds = nil // rows that were handed over may have been kept
 }
 
-// name fills in the templates. names tells that of a leaf.
-func (c *calls) name(names map[uint64]string) {
+// called is how the endpoint of a row is called.
+type called struct{ template, operation string }
+
+// name fills in the names of endpoints. names tells that of a leaf.
+func (c *calls) name(names map[uint64]called) {
 	for i, r := range c.records {
 		if r != nil && len(r.ids) > 0 {
-			c.rows[i].Template = names[r.ids[0]]
+			n := names[r.ids[0]]
+			c.rows[i].Template, c.rows[i].Operation = n.template, n.operation
 		}
 	}
 }
@@ -66,7 +70,7 @@ func addKind(kinds []string, from int, kind string) []string {
 
 // flush names the rows as well as this worker can and hands them over.
 func (w *worker) flush() {
-	names := map[uint64]string{}
+	names := map[uint64]called{}
 	w.state.deciding = true
 	seen := map[*service]bool{}
 	name := func(s *service) {
@@ -74,9 +78,11 @@ func (w *worker) flush() {
 			return
 		}
 		seen[s] = true
-		for e, r := range s.tree.Endpoints() {
-			for _, id := range r.ids {
-				names[id] = e.Template
+		for e, path := range s.tree.Endpoints() {
+			for op, r := range path.each() {
+				for _, id := range r.ids {
+					names[id] = op.called(e.Template)
+				}
 			}
 		}
 	}

@@ -26,6 +26,7 @@ const (
 	bodiesOpaque
 	connectionsForgotten
 	endpointLimit
+	operationLimit
 	serviceLimit
 	pathsFolded
 	shapeLimit
@@ -51,6 +52,7 @@ var counters = [countEnd]struct{ name, help string }{
 	bodiesOpaque:         {"inventory_bodies_opaque", "bodies in a format that is not looked into"},
 	connectionsForgotten: {"inventory_connections_forgotten", "times that the connection table was emptied at its limit"},
 	endpointLimit:        {"inventory_endpoint_limit", "exchanges whose path may be unknown because the limit of paths was reached"},
+	operationLimit:       {"inventory_operation_limit", "requests whose operation is not told from others of its path because a limit was reached"},
 	serviceLimit:         {"inventory_service_limit", "1 if hosts were put together because the limit of services was reached"},
 	pathsFolded:          {"inventory_paths_folded", "times that literal path segments became a parameter at a limit"},
 	shapeLimit:           {"inventory_shape_limit", "endpoints whose fields were not all learned"},

@@ -40,6 +40,7 @@ type Options struct {
 
 	Services    int // services of their own; those beyond share one named "(other hosts)". 0: 2048
 	Endpoints   int // records of paths of one worker, all services together; beyond, unknown paths are noise. 0: 20,000
+	Operations  int // operations of one path that are known by name (GraphQL, JSON-RPC, SOAP); beyond, they are the path's. 0: 512
 	Memory      int // pieces of 200 bytes or so that a worker learns of endpoints: fields, places, findings; beyond, only known ones are counted. 0: 500,000
 	Sensitive   int // kinds and places of sensitive data of an endpoint. 0: 256
 	Edges       int // cells of the encryption matrix. 0: 8192
@@ -57,6 +58,7 @@ func (o Options) withDefaults() Options {
 	def(&o.CallBuffer, 50_000)
 	def(&o.Services, 2048)
 	def(&o.Endpoints, 20_000)
+	def(&o.Operations, 512)
 	def(&o.Memory, 500_000)
 	def(&o.Sensitive, 256)
 	def(&o.Edges, 8192)

@@ -20,6 +20,7 @@ type record struct {
 	ids  []uint64 // the leaves it is made of, for rows that wait for a name
 
 	requests, unanswered, plaintext, encrypted uint64
+	batched                                    uint64 // of the requests, those that are also another operation's
 
 	statuses  tally.Counts[int]
 	auth      tally.Counts[string]
@@ -30,6 +31,8 @@ type record struct {
 	shapes    *shape.Set
 	sensitive tally.Table[sensitiveKey, *sensitiveTally]
 	state     posture.State
+
+	operations *operations // nil: the path says it all
 }
 
 const maxIDs = 1 << 16
@@ -98,8 +101,8 @@ func (r *record) find(h *posture.Hit, at tally.Moment, frozen bool) {
 	t.samples.Add(at, h.Sample)
 }
 
-// weight measures the memory of what the record holds, in pieces of some 200
-// bytes.
+// weight measures the memory of what the record itself holds, in pieces of some
+// 200 bytes.
 func (r *record) weight() int {
 	return r.shapes.Nodes() + 2*r.sensitive.Len() + 4*r.state.Len()
 }
@@ -107,6 +110,12 @@ func (r *record) weight() int {
 // Merge implements endpoint.Record. Where the tree makes one of two records of
 // its own, o is given up.
 func (r *record) Merge(o *record) {
+	r.join(o)
+	r.mergeOperations(o)
+}
+
+// join adds what o itself holds.
+func (r *record) join(o *record) {
 	if s := r.home; s != nil && s == o.home && !s.deciding {
 		before := r.weight() + o.weight()
 		defer func() { s.weight += r.weight() - before }()
@@ -118,6 +127,7 @@ func (r *record) Merge(o *record) {
 	r.unanswered += o.unanswered
 	r.plaintext += o.plaintext
 	r.encrypted += o.encrypted
+	r.batched += o.batched
 	r.statuses.Merge(&o.statuses)
 	r.auth.Merge(&o.auth)
 	r.clients.Merge(&o.clients)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"plainsight/analyze"
+	"plainsight/analyze/endpoint"
 	"plainsight/analyze/posture"
 	"plainsight/analyze/sensitive"
 	"plainsight/analyze/tally"
@@ -20,14 +21,14 @@ type conclusion struct {
 	state    *state
 	captures []analyze.Capture
 	counts   *capture.Counts
-	names    map[uint64]string // templates by leaf, for rows
+	names    map[uint64]called // by leaf, for rows
 	snap     *analyze.Snapshot
 	inside   uint64 // exchanges that belong to an endpoint
 	stats    posture.Stats
 }
 
 func (c *conclusion) snapshot() *analyze.Snapshot {
-	c.names = map[uint64]string{}
+	c.names = map[uint64]called{}
 	c.snap = &analyze.Snapshot{
 		Version: c.in.opts.Version, Exchanges: c.state.counts[exchanges],
 		Services: []analyze.Service{}, Endpoints: []analyze.Endpoint{}, Findings: []analyze.Finding{}, Edges: []analyze.Edge{}, Sessions: []analyze.Session{},
@@ -64,39 +65,12 @@ func (c *conclusion) service(s *service) {
 	c.stats.Add(around)
 	ctx := posture.Context{Service: s.name, Around: around, First: v.First, Last: v.Last}
 	var found []analyze.Finding
-	for e, r := range s.tree.Endpoints() {
-		for _, id := range r.ids {
-			c.names[id] = e.Template
+	for e, path := range s.tree.Endpoints() {
+		for op, r := range path.each() {
+			found = c.endpoint(&v, ctx, e, op, r, found)
 		}
-		parameters, fields := r.shapes.Fields(nil)
-		known := knownPaths(fields)
-		hide := r.private(known)
-		hide(parameters)
-		hide(fields)
-		point, identifiers := r.endpoint(s.name, e.Method, e.Template, known, fields)
-		for _, p := range e.Params {
-			point.Parameters = append(point.Parameters, p.Field())
-		}
-		point.Parameters = append(point.Parameters, safe(parameters)...)
-		point.Fields = safe(fields)
-		c.snap.Endpoints = append(c.snap.Endpoints, point)
-		c.inside += r.requests
-		v.Endpoints++
-		at := ctx
-		at.Method, at.Template, at.First, at.Last = e.Method, e.Template, point.First, point.Last
-		for _, f := range r.state.Renamed(known.place).Findings(at, nil) {
-			if !outvotedFinding(&f, identifiers) {
-				found = append(found, f)
-			}
-		}
-		if r.state.Full() {
-			c.state.counts[findingLimit]++
-		}
-		if r.sensitive.Full() {
-			c.state.counts[sensitiveLimit]++
-		}
-		if r.shapes.Over() > 0 {
-			c.state.counts[shapeLimit]++
+		if ops := path.operations; ops != nil && (ops.done.Full() || ops.failed.Full()) {
+			c.state.counts[operationLimit]++
 		}
 	}
 	found = s.state.Findings(ctx, found)
@@ -106,10 +80,51 @@ func (c *conclusion) service(s *service) {
 	c.snap.Services = append(c.snap.Services, v)
 }
 
+// endpoint adds an endpoint of a service, and what was found of it to found.
+func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endpoint.Endpoint, op operationKey, r *record, found []analyze.Finding) []analyze.Finding {
+	name := op.called(e.Template)
+	for _, id := range r.ids {
+		c.names[id] = name
+	}
+	parameters, fields := r.shapes.Fields(nil)
+	known := knownPaths(fields)
+	hide := r.private(known)
+	hide(parameters)
+	hide(fields)
+	point, identifiers := r.endpoint(known, fields)
+	point.Service, point.Method, point.Template, point.Style, point.Operation = v.Name, e.Method, name.template, string(op.style), name.operation
+	point.ID = analyze.EndpointID(v.Name, e.Method, name.template, name.operation)
+	for _, p := range e.Params {
+		if strings.Contains(name.template, "{"+p.Name+"}") {
+			point.Parameters = append(point.Parameters, p.Field())
+		}
+	}
+	point.Parameters = append(point.Parameters, safe(parameters)...)
+	point.Fields = safe(fields)
+	c.snap.Endpoints = append(c.snap.Endpoints, point)
+	c.inside += r.requests - r.batched
+	v.Endpoints++
+	around.Method, around.Template, around.Operation, around.First, around.Last = e.Method, name.template, name.operation, point.First, point.Last
+	for _, f := range r.state.Renamed(known.place).Findings(around, nil) {
+		if !outvotedFinding(&f, identifiers) {
+			found = append(found, f)
+		}
+	}
+	if r.state.Full() {
+		c.state.counts[findingLimit]++
+	}
+	if r.sensitive.Full() {
+		c.state.counts[sensitiveLimit]++
+	}
+	if r.shapes.Over() > 0 {
+		c.state.counts[shapeLimit]++
+	}
+	return found
+}
+
 // endpoint writes the record down.
-func (r *record) endpoint(service, method, template string, known paths, fields []analyze.Field) (e analyze.Endpoint, identifiers map[analyze.Place]bool) {
+func (r *record) endpoint(known paths, fields []analyze.Field) (e analyze.Endpoint, identifiers map[analyze.Place]bool) {
 	e = analyze.Endpoint{
-		ID: analyze.EndpointID(service, method, template), Service: service, Method: method, Template: template,
 		Requests: r.requests, Unanswered: r.unanswered, Plaintext: r.plaintext, Encrypted: r.encrypted,
 		Clients: r.clients.Count(), RequestBytes: r.in, ResponseBytes: r.out,
 		LatencyP50: r.latency.Quantile(0.5), LatencyP95: r.latency.Quantile(0.95),

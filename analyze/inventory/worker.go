@@ -10,6 +10,7 @@ import (
 	"plainsight/analyze"
 	"plainsight/analyze/body"
 	"plainsight/analyze/endpoint"
+	"plainsight/analyze/operation"
 	"plainsight/analyze/posture"
 	"plainsight/analyze/sensitive"
 	"plainsight/analyze/shape"
@@ -35,10 +36,14 @@ type worker struct {
 	places   map[analyze.Place]analyze.Place
 	calls    calls
 
+	operations operation.Reader
+	child      func() *record // makes one
+
 	// Of the exchange at hand.
 	o       *posture.Observation
-	rec     *record // nil where the exchange is no endpoint's
-	made    bool    // the answer speaks for the path
+	rec     *record   // nil where the exchange is no endpoint's
+	members []*record // of the operations of a batch, whose own record is rec
+	made    bool      // the answer speaks for the path
 	svc     *service
 	teach   bool // the request says what is expected there
 	visitor visitor
@@ -75,6 +80,7 @@ func newWorker(in *Inventory, n int) *worker {
 	w.state.worker = n
 	w.state.folded = func() { clear(w.hosts) }
 	w.state.reset(&in.opts)
+	w.child = w.state.newRecord
 	w.query, w.cookie = w.takeQuery, w.takeCookie
 	w.visitor.w = w
 	w.forget()
@@ -244,7 +250,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	o.Smuggled = smuggled(&x.Request)
 	o.Partial = !x.Request.Seen || x.Request.Flaws&(capture.FlawGap|capture.FlawCut|capture.FlawMidstream|capture.FlawHeadLimit) != 0
 
-	w.rec, w.made, w.teach = nil, false, false
+	w.rec, w.made, w.teach, w.members = nil, false, false, w.members[:0]
 	o.Frozen = w.state.weight >= w.in.opts.Memory
 	switch {
 	case !x.Request.Seen:
@@ -265,6 +271,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 		w.state.records += svc.tree.Records() - held
 		if ok {
 			w.rec, w.made, w.teach = rec, made, made || sound(x.Status) && !o.Frozen
+			w.operation(x, path, query)
 		}
 		if made {
 			svc.tree.Page(page(x))
@@ -303,6 +310,8 @@ func (w *worker) weight() int {
 // Redirects to TLS and to a login are given to any path.
 func answered(x *capture.Exchange) bool {
 	switch {
+	case x.GRPC != nil && x.GRPC.Status == unimplemented:
+		return false
 	case x.Status == 101, x.Status >= 200 && x.Status < 300, x.Status == 304:
 		return true
 	case x.Status >= 300 && x.Status < 400:
@@ -311,6 +320,9 @@ func answered(x *capture.Exchange) bool {
 	}
 	return false
 }
+
+// unimplemented is the status of gRPC for a method that is not there.
+const unimplemented = 12
 
 // page is the hash of an answer that is an HTML page, 0 for others.
 func page(x *capture.Exchange) uint64 {
@@ -570,7 +582,14 @@ func (w *worker) conclude(x *capture.Exchange, k *conn) {
 		e.bytes += x.Request.BodySize + x.Response.BodySize
 	}
 	if rec != nil {
-		w.count(x, k)
+		w.count(rec, x, k)
+		w.found()
+		rec.in += x.Request.BodySize
+		rec.out += x.Response.BodySize
+		for _, m := range w.members {
+			w.count(m, x, k)
+			m.batched++
+		}
 	} else {
 		w.state.counts[noiseExchanges]++
 	}
@@ -579,14 +598,12 @@ func (w *worker) conclude(x *capture.Exchange, k *conn) {
 	}
 }
 
-// count adds the exchange to its endpoint.
-func (w *worker) count(x *capture.Exchange, k *conn) {
-	o, rec := w.o, w.rec
+// count adds the exchange to an endpoint.
+func (w *worker) count(rec *record, x *capture.Exchange, k *conn) {
+	o := w.o
 	rec.requests++
 	rec.span.Add(o.At.Nano)
 	rec.clients.Add(k.clientHash)
-	rec.in += x.Request.BodySize
-	rec.out += x.Response.BodySize
 	rec.latency.Add(x.Latency())
 	if o.Wire == analyze.TLS {
 		rec.encrypted++
@@ -602,12 +619,18 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 		rec.auth.Add("none", 1)
 	}
 	for i := range o.Credentials {
-		c := &o.Credentials[i]
 		if authenticates(o.Credentials, i) {
-			rec.auth.Add(c.Label, 1)
+			rec.auth.Add(o.Credentials[i].Label, 1)
 		}
-		if kind := c.Kind.Sensitive(); kind != "" {
-			w.credential(kind, c.Place, c.Sample)
+	}
+}
+
+// found adds the sensitive data of the exchange to its endpoint.
+func (w *worker) found() {
+	o := w.o
+	for i := range o.Credentials {
+		if c := &o.Credentials[i]; c.Kind.Sensitive() != "" {
+			w.credential(c.Kind.Sensitive(), c.Place, c.Sample)
 		}
 	}
 	for i := range o.SetCookies {
@@ -617,7 +640,7 @@ func (w *worker) count(x *capture.Exchange, k *conn) {
 	}
 	for i := range o.Hits {
 		if h := &o.Hits[i]; !taken(o, h.Place) {
-			rec.find(h, o.At, o.Frozen)
+			w.rec.find(h, o.At, o.Frozen)
 		}
 	}
 }

@@ -23,7 +23,11 @@ func List(service string, endpoints []analyze.Endpoint) []byte {
 	var b bytes.Buffer
 	for i := range endpoints {
 		e := &endpoints[i]
-		fmt.Fprintf(&b, "%-*s  # %d request", width, e.Method+" "+host+e.Template, e.Requests)
+		fmt.Fprintf(&b, "%-*s  # ", width, e.Method+" "+host+e.Template)
+		if e.Operation != "" {
+			fmt.Fprintf(&b, "%s, ", e.Operation)
+		}
+		fmt.Fprintf(&b, "%d request", e.Requests)
 		if e.Requests != 1 {
 			b.WriteByte('s')
 		}

@@ -33,6 +33,8 @@ func Document(service string, endpoints []analyze.Endpoint) ([]byte, error) {
 	}
 	schemes := map[string]scheme{}
 	clear, sealed := false, false
+	type place struct{ template, method string }
+	at := map[place][]*analyze.Endpoint{} // several where a path stands for many operations
 	for i := range endpoints {
 		e := &endpoints[i]
 		method := strings.ToLower(e.Method)
@@ -41,14 +43,14 @@ func Document(service string, endpoints []analyze.Endpoint) ([]byte, error) {
 		}
 		clear = clear || e.Plaintext > 0
 		sealed = sealed || e.Encrypted > 0
-		item := d.Paths[e.Template]
-		if item == nil {
-			item = map[string]*operation{}
-			d.Paths[e.Template] = item
+		p := place{e.Template, method}
+		at[p] = append(at[p], e)
+	}
+	for p, list := range at {
+		if d.Paths[p.template] == nil {
+			d.Paths[p.template] = map[string]*operation{}
 		}
-		if item[method] == nil {
-			item[method] = describe(e, schemes)
-		}
+		d.Paths[p.template][p.method] = join(list, schemes)
 	}
 	d.Servers = servers(service, clear, sealed)
 	schemas := share(d.schemas())
@@ -91,7 +93,14 @@ func (d *document) schemas() (list []placedSchema) {
 
 func (m *message) schemas(list []placedSchema, name string) []placedSchema {
 	for _, contentType := range slices.Sorted(maps.Keys(m.Content)) {
-		list = append(list, placedSchema{&m.Content[contentType].Schema, name})
+		c := m.Content[contentType]
+		if c.of != "" {
+			name = title(c.of) + name
+		}
+		list = append(list, placedSchema{&c.Schema, name})
+		for i := range c.Schema.Any {
+			list = append(list, placedSchema{&c.Schema.Any[i], title(c.names[i]) + strings.TrimPrefix(name, title(c.of))})
+		}
 	}
 	return list
 }
@@ -140,12 +149,15 @@ type operation struct {
 }
 
 type seen struct {
-	Requests  uint64            `json:"requests"`
-	Statuses  map[string]uint64 `json:"statuses,omitempty"`
-	Plaintext uint64            `json:"plaintext"`
-	Encrypted uint64            `json:"encrypted"`
-	First     time.Time         `json:"firstSeen,omitzero"`
-	Last      time.Time         `json:"lastSeen,omitzero"`
+	Requests uint64            `json:"requests"`
+	Statuses map[string]uint64 `json:"statuses,omitempty"`
+	// Operations are those that the path stands for, with their requests; "" is
+	// what names none.
+	Operations map[string]uint64 `json:"operations,omitempty"`
+	Plaintext  uint64            `json:"plaintext"`
+	Encrypted  uint64            `json:"encrypted"`
+	First      time.Time         `json:"firstSeen,omitzero"`
+	Last       time.Time         `json:"lastSeen,omitzero"`
 }
 
 type parameter struct {
@@ -164,6 +176,9 @@ type message struct {
 
 type media struct {
 	Schema *schema `json:"schema"`
+
+	of    string   // the operation whose message it is, where a path stands for many
+	names []string // of those of Schema.Any
 }
 
 // servers makes addresses of a service's name, which is a host, with a port
@@ -221,7 +236,7 @@ func describe(e *analyze.Endpoint, schemes map[string]scheme) *operation {
 		op.Responses[code] = response(code)
 	}
 	for _, b := range bodies(e.Fields) {
-		m := &media{b.root.schema()}
+		m := &media{Schema: b.root.schema()}
 		if b.side == analyze.Request {
 			if op.RequestBody == nil {
 				op.RequestBody = &message{Content: map[string]*media{}}

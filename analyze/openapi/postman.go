@@ -181,7 +181,7 @@ func request(e *analyze.Endpoint) item {
 		}
 	}
 	r.Auth = authOf(e.Auth)
-	return item{Name: e.Method + " " + e.Template, Request: r, Response: &[]struct{}{}}
+	return item{Name: e.Name(), Request: r, Response: &[]struct{}{}}
 }
 
 func postmanBodyOf(b *bodyOf) *postmanBody {

@@ -19,6 +19,7 @@ type schema struct {
 	Required   []string           `json:"required,omitempty"`
 	Free       *schema            `json:"additionalProperties,omitempty"`
 	Items      *schema            `json:"items,omitempty"`
+	Any        []*schema          `json:"anyOf,omitempty"` // at the root of a message alone, of several operations
 
 	id int // the same for equal ones, while components are sought
 }

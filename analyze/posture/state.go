@@ -270,10 +270,12 @@ type Context struct {
 	Service  string
 	Method   string // "" for a service
 	Template string
-	Stats    Stats     // of the endpoint, or of the service
-	Around   Stats     // of the service
-	First    time.Time // of the endpoint, or of the service
-	Last     time.Time
+	// Operation is that of the endpoint, where its path does not say it all.
+	Operation string
+	Stats     Stats     // of the endpoint, or of the service
+	Around    Stats     // of the service
+	First     time.Time // of the endpoint, or of the service
+	Last      time.Time
 
 	windows *tally.Table[windowKey, *window]
 }
@@ -283,7 +285,7 @@ func (c *Context) Endpoint() string {
 	if c.Method == "" {
 		return ""
 	}
-	return c.Method + " " + c.Template
+	return analyze.EndpointName(c.Method, c.Template, c.Operation)
 }
 
 // Findings concludes. It appends to list, in no order; see [Sort].
@@ -324,7 +326,7 @@ func (s *State) Findings(c Context, list []analyze.Finding) []analyze.Finding {
 // what the endpoints of the service have shown at the same place: those are the
 // findings in known.
 func (s *State) Strays(c Context, known []analyze.Finding, list []analyze.Finding) []analyze.Finding {
-	c.Method, c.Template = "", ""
+	c.Method, c.Template, c.Operation = "", "", ""
 	at := len(list)
 	list = s.Findings(c, list)
 	return slices.DeleteFunc(list, func(f analyze.Finding) bool {

@@ -83,9 +83,9 @@ type severityCount struct {
 }
 
 type mapRow struct {
-	Endpoint                        int
-	Service, Method, Template, Wire string
-	Cells                           []mapCell
+	Endpoint            int
+	Service, Name, Wire string
+	Cells               []mapCell
 }
 
 type mapCell struct {
@@ -213,7 +213,7 @@ func (p *page) join() {
 	at := make(map[[2]string]int, len(list))
 	for i, e := range list {
 		p.anchors[e] = i
-		at[[2]string{e.Service, e.Method + " " + e.Template}] = i
+		at[[2]string{e.Service, e.Name()}] = i
 	}
 	found := make([][]pageFinding, len(list))
 	for i := range p.Findings {
@@ -308,7 +308,7 @@ func (p *page) fillMap() {
 				}
 				r = len(p.Map)
 				row[place.Endpoint] = r
-				p.Map = append(p.Map, mapRow{anchor, e.Service, e.Method, e.Template, wire(e), make([]mapCell, len(p.MapKinds))})
+				p.Map = append(p.Map, mapRow{anchor, e.Service, e.Name(), wire(e), make([]mapCell, len(p.MapKinds))})
 			}
 			c := &p.Map[r].Cells[k]
 			c.Count += place.Count

@@ -35,7 +35,7 @@ func shop() *analyze.Snapshot {
 			Samples: sample("an••••••••••••le", "5d1f0c2b9a7e4430c1a2b3d4", 20)}
 	}
 	endpoint := func(service, method, template string, requests uint64, statuses map[int]uint64, auth map[string]uint64, p50, p95 float64) analyze.Endpoint {
-		e := analyze.Endpoint{ID: analyze.EndpointID(service, method, template), Service: service, Method: method, Template: template,
+		e := analyze.Endpoint{ID: analyze.EndpointID(service, method, template, ""), Service: service, Method: method, Template: template,
 			Requests: requests, Statuses: statuses, Auth: auth, Clients: 12, RequestBytes: int64(requests) * 180, ResponseBytes: int64(requests) * 2100,
 			LatencyP50: p50, LatencyP95: p95, First: first, Last: last}
 		if service == pay {
@@ -178,7 +178,7 @@ func many(n int) *analyze.Snapshot {
 		e := s.Endpoints[3]
 		e.Service = fmt.Sprintf("svc-%d.shop.example", i%7)
 		e.Template = fmt.Sprintf("/v1/区域/{id}/a-rather-long-name-of-a-collection-%d/{uuid}/items", i)
-		e.ID = analyze.EndpointID(e.Service, e.Method, e.Template)
+		e.ID = analyze.EndpointID(e.Service, e.Method, e.Template, "")
 		e.Requests = uint64(i * 31 % 997)
 		s.Endpoints = append(s.Endpoints, e)
 		f := s.Findings[i%len(s.Findings)]

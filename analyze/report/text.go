@@ -365,7 +365,7 @@ func (p *printer) endpoint(e *analyze.Endpoint) row {
 	if len(e.Auth) == 1 && e.Auth["none"] > 0 {
 		auth.style = dim
 	}
-	return row{note: note, cells: []cell{{e.Method, bold}, {e.Template, normal}, {number(e.Requests), normal},
+	return row{note: note, cells: []cell{{e.Method, bold}, {strings.TrimSpace(e.Template + " " + e.Operation), normal}, {number(e.Requests), normal},
 		{mixed(statusMix(e), parts), normal}, auth, {latency(e), normal}, travelled, {carries, warn}}}
 }
 

@@ -108,7 +108,7 @@ var nasty = []string{`'); DROP TABLE calls; --`, `a\'b`, "nul\x00byte", "`back`"
 func shop(captures ...string) *analyze.Snapshot {
 	sample := analyze.Sample{Mask: "al••••••om", Fingerprint: "0123456789ab", Length: 17}
 	endpoint := analyze.Endpoint{
-		ID: analyze.EndpointID("shop", "GET", "/users/{id}"), Service: "shop", Method: "GET", Template: "/users/{id}",
+		ID: analyze.EndpointID("shop", "GET", "/users/{id}", ""), Service: "shop", Method: "GET", Template: "/users/{id}",
 		Requests: 12, Unanswered: 1, Statuses: map[int]uint64{200: 10, 404: 1}, Plaintext: 12,
 		Auth: map[string]uint64{"none": 5, "bearer": 7}, Clients: 3, RequestBytes: 100, ResponseBytes: 4000,
 		LatencyP50: 1.5, LatencyP95: 20.25, First: morning, Last: evening,
@@ -118,7 +118,7 @@ func shop(captures ...string) *analyze.Snapshot {
 		Sensitive: []analyze.Sensitive{{Kind: "email", Category: "personal", Place: analyze.Place{Side: analyze.Response, Where: analyze.InBody, Name: "$.email"},
 			Count: 9, Severity: analyze.Medium, Samples: []analyze.Sample{sample}}},
 	}
-	odd := analyze.Endpoint{ID: analyze.EndpointID("odd", "POST", nasty[0]), Service: nasty[2], Method: "POST", Template: nasty[0], Requests: 1,
+	odd := analyze.Endpoint{ID: analyze.EndpointID("odd", "POST", nasty[0], ""), Service: nasty[2], Method: "POST", Template: nasty[0], Requests: 1,
 		Auth: map[string]uint64{nasty[1]: 1}, First: morning, Last: morning}
 	s := &analyze.Snapshot{
 		Version: "test", First: morning, Last: evening, Exchanges: 13,
@@ -165,7 +165,7 @@ func TestWhatIsKeptComesBack(t *testing.T) {
 		uint64(1500), []string{"email", "phone"}, []string{"bare-lf"}, true)
 	expect(t, s, `SELECT id, requests, unanswered, statuses, plaintext, encrypted, auth, clients, request_bytes, response_bytes, latency_p50_ms, latency_p95_ms,
 		first_seen, last_seen FROM endpoints_current WHERE service = 'shop' AND method = 'GET' AND template = '/users/{id}'`,
-		analyze.EndpointID("shop", "GET", "/users/{id}"), uint64(12), uint64(1), map[uint16]uint64{200: 10, 404: 1}, uint64(12), uint64(0),
+		analyze.EndpointID("shop", "GET", "/users/{id}", ""), uint64(12), uint64(1), map[uint16]uint64{200: 10, 404: 1}, uint64(12), uint64(0),
 		map[string]uint64{"none": 5, "bearer": 7}, uint64(3), uint64(100), uint64(4000), 1.5, 20.25, morning, evening)
 	expect(t, s, "SELECT name, addresses, endpoints, requests, wires FROM services_current", "shop", []string{"10.0.0.1:80"}, uint64(1), uint64(12), []string{"plaintext"})
 	expect(t, s, "SELECT path, types, format, nullable, required, enum, present, parents, status, content_type FROM fields_current WHERE side = 'response'",
@@ -211,7 +211,7 @@ func TestNamedQueriesAnswer(t *testing.T) {
 			t.Errorf("name %q, doc %q", q.Name, q.Doc)
 		}
 	}
-	if got := ask(t, s, query("unauthenticated")); got[0][6].([]string)[0] != "email" {
+	if got := ask(t, s, query("unauthenticated")); got[0][7].([]string)[0] != "email" {
 		t.Errorf("an endpoint that answers anyone with e-mail addresses: %v", got)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // Version of the schema of this program. It grows with every change of a
 // table: a column that was added is put into existing tables without more
 // ado, anything else needs a step in steps.
-const Version = 2
+const Version = 3
 
 // step brings a schema of the version before it to Version. It can be applied
 // again without harm, also when it broke off.

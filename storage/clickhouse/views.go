@@ -80,7 +80,7 @@ LEFT JOIN (SELECT service, uniqExact(id) AS endpoints FROM endpoints FINAL WHERE
 GROUP BY name, endpoints`},
 
 	{"endpoints_current", "endpoints with their traffic", `
-SELECT id, any(e.service) AS service, any(e.method) AS method, any(e.template) AS template,
+SELECT id, any(e.service) AS service, any(e.method) AS method, any(e.template) AS template, any(e.operation) AS operation, any(e.style) AS style,
     sum(e.requests) AS requests, sum(e.unanswered) AS unanswered, sumMap(e.statuses) AS statuses,
     sum(e.plaintext) AS plaintext, sum(e.encrypted) AS encrypted, sumMap(e.auth) AS auth, max(e.clients) AS clients,
     sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
@@ -89,17 +89,17 @@ SELECT id, any(e.service) AS service, any(e.method) AS method, any(e.template) A
 FROM endpoints AS e FINAL WHERE $LIVE GROUP BY id`},
 
 	{"fields_current", "parameters and body fields", `
-SELECT service, method, template, side, location, status, content_type, path,
+SELECT service, method, template, operation, side, location, status, content_type, path,
     arraySort(groupUniqArrayArray(f.types)) AS types, any(f.format) AS format, max(f.nullable) AS nullable, min(f.required) AS required,
     max(f.free_keys) AS free_keys, arraySort(groupUniqArrayArray(f.enum)) AS enum, sum(f.present) AS present, sum(f.parents) AS parents
 FROM fields AS f FINAL WHERE $LIVE
-GROUP BY service, method, template, side, location, status, content_type, path`},
+GROUP BY service, method, template, operation, side, location, status, content_type, path`},
 
 	{"sensitive_current", "kinds of sensitive data by endpoint and place", `
-SELECT service, method, template, kind, any(v.category) AS category, side, location, name, sum(v.count) AS count,
+SELECT service, method, template, operation, kind, any(v.category) AS category, side, location, name, sum(v.count) AS count,
     max(v.severity) AS severity, groupUniqArrayArray(3)(v.samples.mask) AS samples
 FROM sensitive AS v FINAL WHERE $LIVE
-GROUP BY service, method, template, kind, side, location, name`},
+GROUP BY service, method, template, operation, kind, side, location, name`},
 
 	{"findings_open", "findings, one row for each", `
 SELECT key, any(f.rule) AS rule, argMax(f.title, f.run) AS title, any(f.practice) AS practice, max(f.severity) AS severity,

@@ -45,9 +45,10 @@ var edges = map[string][]string{
 	"analyze/drift":               {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture"}, // how paths and names are written, routes, the order of findings
 	"analyze/endpoint":            {"analyze", "analyze/body", "analyze/shape"},                       // like bodies, and values in them, are evidence for one template
 	"analyze/exchanges":           {"analyze", "capture"},
-	"analyze/inventory":           {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
+	"analyze/inventory":           {"analyze", "analyze/body", "analyze/endpoint", "analyze/operation", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
 	"analyze/openapi":             {"analyze", "analyze/endpoint"}, // the routes of documents
 	"analyze/openapi/openapitest": {},
+	"analyze/operation":           {"analyze"},
 	"analyze/posture":             {"analyze", "analyze/body", "analyze/sensitive", "analyze/tally"},
 	"analyze/report":              {"analyze"},
 	"analyze/sensitive":           {"analyze", "analyze/body"},

@@ -25,7 +25,7 @@ import (
 // Flaw is one that the switch turns on: the rule that should find it and where.
 type Flaw struct {
 	Rule     string
-	Endpoint string // "METHOD /path" with {} for what varies; "" for the service
+	Endpoint string // as [analyze.Endpoint.Name], with {} for what stands in braces; "" for the service
 }
 
 // Flaws are all that are planted.
@@ -36,7 +36,7 @@ var Flaws = []Flaw{
 	{"xss.reflected", "GET /hello"}, {"xml.xxe", "POST /orders/import"}, {"upload.danger", "POST /files"},
 	{"mass.assign", "POST /users"}, {"sec.password-out", "GET /users/debug"}, {"pii.contact", "GET /users"}, {"auth.none", "GET /orders/{}"}, {"pii.card", "GET /payments/{}"},
 	{"bfla.admin", "GET /admin/users"}, {"tok.in-url", "GET /invoices"}, {"err.stack", "GET /books/{}"}, {"inv.debug-surface", "GET /actuator/env"},
-	{"gql.introspection", "POST /graphql"}, {"gql.depth", "POST /graphql"}, {"gql.batch", "POST /graphql"},
+	{"gql.introspection", "POST /graphql query {}"}, {"gql.depth", "POST /graphql query {}"}, {"gql.batch", "POST /graphql query {}"},
 	{"res.unbounded", "GET /books"},
 }
 
