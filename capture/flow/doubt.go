@@ -125,16 +125,14 @@ func (c *conn) disbelieve(s *side) {
 
 // checksumRight verifies the checksum of TCP (RFC 9293, section 3.1).
 func checksumRight(s *packet.Segment) bool {
-	var sum uint64
+	sum := uint64(bits.ReverseBytes32(uint32(len(s.Bytes)))) + 6<<8
 	if src, dst := s.Src.Addr(), s.Dst.Addr(); src.Is4() {
 		a, b := src.As4(), dst.As4()
-		sum = add(add(sum, a[:]), b[:])
+		sum += uint64(binary.LittleEndian.Uint32(a[:])) + uint64(binary.LittleEndian.Uint32(b[:]))
 	} else {
 		a, b := src.As16(), dst.As16()
 		sum = add(add(sum, a[:]), b[:])
 	}
-	n := len(s.Bytes)
-	sum = add(sum, []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n), 0, 6})
 	sum = add(sum, s.Bytes)
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff
@@ -142,23 +140,42 @@ func checksumRight(s *packet.Segment) bool {
 	return sum == 0xffff
 }
 
-// add adds the 16-bit words of b to a ones' complement sum of at most 33 bits. The
+// add adds the 16-bit words of b to a ones' complement sum of at most 35 bits. The
 // order of bytes does not matter to such a sum, nor the size of the words: those
-// of 64 bits are added, with the carry around the end.
+// of 64 bits are added, with the carry around the end, in two chains that a
+// processor runs side by side.
 func add(sum uint64, b []byte) uint64 {
-	var c uint64
-	for len(b) >= 32 {
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b), 0)
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), c)
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), c)
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), c)
-		sum, c = bits.Add64(sum, 0, c)
-		sum += c
-		b = b[32:]
+	var even, odd, c uint64
+	for len(b) >= 128 {
+		x := (*[128]byte)(b)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[0:]), 0)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[8:]), c)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[16:]), c)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[24:]), c)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[32:]), c)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[40:]), c)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[48:]), c)
+		even, c = bits.Add64(even, binary.LittleEndian.Uint64(x[56:]), c)
+		even, _ = bits.Add64(even, 0, c) // a sum that carried is not all ones
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[64:]), 0)
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[72:]), c)
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[80:]), c)
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[88:]), c)
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[96:]), c)
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[104:]), c)
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[112:]), c)
+		odd, c = bits.Add64(odd, binary.LittleEndian.Uint64(x[120:]), c)
+		odd, _ = bits.Add64(odd, 0, c)
+		b = b[128:]
 	}
-	sum = sum>>32 + sum&0xffffffff
-	for ; len(b) >= 4; b = b[4:] {
+	sum += even>>32 + even&0xffffffff + odd>>32 + odd&0xffffffff
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		sum += w>>32 + w&0xffffffff
+	}
+	if len(b) >= 4 {
 		sum += uint64(binary.LittleEndian.Uint32(b))
+		b = b[4:]
 	}
 	if len(b) >= 2 {
 		sum += uint64(binary.LittleEndian.Uint16(b))
@@ -167,5 +184,5 @@ func add(sum uint64, b []byte) uint64 {
 	if len(b) == 1 {
 		sum += uint64(b[0])
 	}
-	return sum>>32 + sum&0xffffffff
+	return sum
 }
