@@ -3,8 +3,10 @@ package flow
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"plainsight/capture"
 	"plainsight/capture/packet"
@@ -25,8 +27,9 @@ type Engine struct {
 	conns   map[key]*conn
 	callers map[key]*conn // half-open, by key without VLAN
 	chunks  map[chunkKey]*conn
-	recent  *conn // of the last segment: the next is often its
+	near    [256]*conn // by ports, what was seen last: most segments need no key
 	lists   [states]list
+	due     int64 // before this time nobody was idle too long
 	free    []*conn
 
 	buffered int // bytes of buffers given out
@@ -133,35 +136,56 @@ func (k *key) hash() uint64 {
 func (e *Engine) take(s *packet.Segment, now, claim int64) {
 	e.now = now
 	e.expire()
-	k, place := keyOf(s)
-	c := e.recent
-	if c == nil || c.key != k {
-		c = e.conns[k]
-	}
+	near := nearBy(s.Src, s.Dst)
+	c, place := e.find(e.near[near], s)
 	defer e.guard()
 	e.current = c
-	if c = e.admit(c, k, place, s); c == nil {
+	if c = e.admit(c, place, s); c == nil {
 		return
 	}
-	e.recent, e.current = c, c
+	if e.near[near] != c && c.Client != c.Server {
+		e.near[near] = c
+	}
+	e.current = c
 	c.last = s.Stamp
 	e.touch(c)
 	c.claim = claim
 	c.segment(place, s)
 }
 
+// nearBy is the place in Engine.near of a connection between two ends.
+func nearBy(a, b netip.AddrPort) uint8 {
+	ports := a.Port() ^ b.Port()
+	return uint8(ports ^ ports>>8)
+}
+
+// find looks for the connection of a segment, and for the sender's place in it.
+// c is a likely one, or nil.
+func (e *Engine) find(c *conn, s *packet.Segment) (_ *conn, place int) {
+	if c != nil && c.VLAN == s.VLAN {
+		switch {
+		case c.Client == s.Src && c.Server == s.Dst:
+			return c, int(c.serverFirst)
+		case c.Client == s.Dst && c.Server == s.Src:
+			return c, int(1 - c.serverFirst)
+		}
+	}
+	k, place := keyOf(s)
+	return e.conns[k], place
+}
+
 // admit finds the connection that a segment belongs to: c, which has its key, a
 // new one, or none if the segment is a straggler or a forgery.
-func (e *Engine) admit(c *conn, k key, place int, s *packet.Segment) *conn {
+func (e *Engine) admit(c *conn, place int, s *packet.Segment) *conn {
 	payload := len(s.Payload)+s.Missing > 0
 	if c == nil {
 		if s.Flags&packet.RST != 0 || s.Flags&packet.SYN == 0 && !payload {
 			return nil // the tail of a connection that we did not see
 		}
-		if c = e.calledFrom(k, place, s); c != nil {
+		if c = e.calledFrom(place, s); c != nil {
 			return c
 		}
-		return e.open(k, place, s)
+		return e.open(place, s)
 	}
 	switch c.judge(place, s, payload) {
 	case ours:
@@ -171,7 +195,7 @@ func (e *Engine) admit(c *conn, k key, place int, s *packet.Segment) *conn {
 			e.counts[capture.ConnectionsReused]++
 		}
 		e.drop(c, byReuse)
-		return e.open(k, place, s)
+		return e.open(place, s)
 	case repeated:
 		if payload {
 			e.counts[capture.SegmentsDuplicate]++
@@ -186,11 +210,12 @@ func (e *Engine) admit(c *conn, k key, place int, s *packet.Segment) *conn {
 
 // calledFrom finds the connection that was called on another VLAN, if a segment
 // answers it: some taps see each direction with a tag of its own.
-func (e *Engine) calledFrom(k key, place int, s *packet.Segment) *conn {
+func (e *Engine) calledFrom(place int, s *packet.Segment) *conn {
 	const answer = packet.SYN | packet.ACK
 	if s.Flags&answer != answer {
 		return nil
 	}
+	k, _ := keyOf(s)
 	c := e.callers[k.withoutVLAN()]
 	if c == nil || c.asymmetric {
 		return nil
@@ -205,7 +230,8 @@ func (e *Engine) calledFrom(k key, place int, s *packet.Segment) *conn {
 }
 
 // open begins a connection with its first segment.
-func (e *Engine) open(k key, place int, s *packet.Segment) *conn {
+func (e *Engine) open(place int, s *packet.Segment) *conn {
+	k, _ := keyOf(s)
 	if len(e.conns)+len(e.chunks) >= e.o.Connections {
 		e.dropOne()
 	}
@@ -331,27 +357,35 @@ func (e *Engine) forgetCaller(c *conn) {
 	}
 }
 
+// patience is how long a connection in a state may be idle, in ns.
+func (e *Engine) patience(s state) int64 {
+	return int64([...]time.Duration{halfOpen: e.o.HalfOpen, open: e.o.Idle, over: e.o.Linger}[s])
+}
+
 func (e *Engine) stale(c *conn) bool {
-	wait := e.o.Idle
-	switch c.state {
-	case halfOpen:
-		wait = e.o.HalfOpen
-	case over:
-		wait = e.o.Linger
-	}
 	seen := c.seen
 	if c.claim > seen && c.claim-int64(jitter) <= e.now {
 		seen = c.claim // its last segment told the truth
 	}
-	return e.now-seen > int64(wait)
+	return e.now-seen > e.patience(c.state)
 }
 
 // expire drops what was idle too long.
 func (e *Engine) expire() {
+	if e.now <= e.due {
+		return
+	}
+	e.due = math.MaxInt64
 	for i := range e.lists {
-		for c := e.lists[i].first; c != nil && e.stale(c); c = e.lists[i].first {
+		l := &e.lists[i]
+		for c := l.first; c != nil && e.stale(c); c = l.first {
 			e.drop(c, byIdle)
 		}
+		seen := e.now // or later, of those to come
+		if l.first != nil {
+			seen = l.first.seen
+		}
+		e.due = min(e.due, seen+e.patience(state(i)))
 	}
 }
 
@@ -398,8 +432,8 @@ func (e *Engine) drop(c *conn, why cause) {
 			delete(e.conns, c.answered)
 		}
 	}
-	if e.recent == c {
-		e.recent = nil
+	if near := &e.near[nearBy(c.Client, c.Server)]; *near == c {
+		*near = nil
 	}
 	e.free = append(e.free, c)
 }
