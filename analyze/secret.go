@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -34,16 +33,22 @@ func (k *Key) Fingerprint(kind string, value []byte) string {
 // Mask hides a value: at most its first and last two characters remain, none
 // where it has fewer than eight or where they would not be plain ASCII text.
 func Mask(value []byte) string {
+	var b [2 + len(dots) + 2]byte
+	return string(AppendMask(b[:0], value))
+}
+
+// AppendMask is [Mask] for those who put a text together: it appends to dst.
+func AppendMask(dst, value []byte) []byte {
 	n := utf8.RuneCount(value)
 	if n < 8 {
-		return dots[:n*len("•")]
+		return append(dst, dots[:n*len("•")]...)
 	}
 	head, tail := value[:2], value[len(value)-2:]
 	if !plain(head) || !plain(tail) {
-		return dots[:8*len("•")]
+		return append(dst, dots[:8*len("•")]...)
 	}
-	var b [2 + len(dots) + 2]byte
-	return string(append(append(append(b[:0], head...), dots[:min(n-4, 12)*len("•")]...), tail...))
+	dst = append(append(dst, head...), dots[:min(n-4, 12)*len("•")]...)
+	return append(dst, tail...)
 }
 
 func plain(b []byte) bool {
@@ -70,21 +75,35 @@ func Clean(text []byte) string {
 func CleanLong(text string) string { return cleanTo([]byte(text), 4096) }
 
 func cleanTo(text []byte, limit int) string {
+	if len(text) <= limit && printable(text) {
+		return string(text)
+	}
+	return string(appendClean(nil, text, limit))
+}
+
+// AppendClean is [Clean] for those who put a text together: it appends to dst.
+func AppendClean(dst, text []byte) []byte {
+	if len(text) <= MaxText && printable(text) {
+		return append(dst, text...)
+	}
+	return appendClean(dst, text, MaxText)
+}
+
+// printable says that a text is as [Clean] would leave it, whatever its length.
+func printable(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func appendClean(dst, text []byte, limit int) []byte {
 	cut := len(text) > limit
 	if cut {
 		text = text[:limit]
 	}
-	clean := true
-	for _, c := range text {
-		if c < ' ' || c > '~' {
-			clean = false
-			break
-		}
-	}
-	if clean && !cut {
-		return string(text)
-	}
-	var b strings.Builder
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
 		switch {
@@ -93,18 +112,18 @@ func cleanTo(text []byte, limit int) string {
 				text = nil // the cut split a character
 				continue
 			}
-			b.WriteRune(utf8.RuneError)
+			dst = utf8.AppendRune(dst, utf8.RuneError)
 		case unsafeRune(r):
-			fmt.Fprintf(&b, `\u{%x}`, r)
+			dst = fmt.Appendf(dst, `\u{%x}`, r)
 		default:
-			b.WriteRune(r)
+			dst = append(dst, text[:n]...)
 		}
 		text = text[n:]
 	}
 	if cut {
-		b.WriteString("…")
+		dst = append(dst, "…"...)
 	}
-	return b.String()
+	return dst
 }
 
 // unsafeRune tells characters that act on a terminal or reorder text (CWE-150,

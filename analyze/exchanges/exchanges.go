@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net/netip"
 	"strconv"
@@ -24,10 +25,10 @@ import (
 type Options struct {
 	// Reveal writes paths, query values and header values as seen.
 	Reveal bool
-	// Mask makes, for one goroutine, what replaces the secrets and personal values in
-	// a text that is shown (host, path, user agent) and makes it safe to print. It is
-	// not called where Reveal is set.
-	Mask func() func(text []byte) string
+	// Mask makes, for one goroutine, what appends to dst a text that is shown (host,
+	// path, user agent) with the secrets and personal values in it replaced, and safe
+	// to print. It is not called where Reveal is set.
+	Mask func() func(dst, text []byte) []byte
 	// Name gives the base name of the capture that frame n came from.
 	Name func(frame uint64) string
 }
@@ -57,7 +58,7 @@ func (w *Writer) Flush() error {
 
 // Handler returns a handler that writes lines and then hands on to next.
 func (w *Writer) Handler(next capture.Handler) capture.Handler {
-	h := &handler{w: w, next: next, shown: map[string]string{}}
+	h := &handler{w: w, next: next, seed: maphash.MakeSeed()}
 	if w.opts.Mask != nil && !w.opts.Reveal {
 		h.mask = w.opts.Mask()
 	}
@@ -66,22 +67,24 @@ func (w *Writer) Handler(next capture.Handler) capture.Handler {
 
 // handler builds lines for one shard, in a buffer of its own.
 type handler struct {
-	w      *Writer
-	next   capture.Handler
-	mask   func([]byte) string // nil: everything is shown
-	line   []byte
-	prefix string            // of the names being written
-	shown  map[string]string // texts that come again and again, and what is shown of them
-	target []byte            // being put together
-	pcap   struct{ name, shown string }
+	w     *Writer
+	next  capture.Handler
+	mask  func(dst, text []byte) []byte // nil: everything is shown
+	line  []byte
+	seed  maphash.Seed
+	shown [256]shown // texts that come again and again, each at its hash
+	text  []byte     // being put together
+	pcap  struct {
+		name  string
+		shown []byte
+	}
 }
 
-// Bounds of handler.shown: a text is kept if it is short, and all are forgotten
-// when there are too many.
-const (
-	maxShown     = 512
-	maxShownText = 128
-)
+// shown is a text and what is shown of it, as the inside of a JSON string.
+type shown struct{ text, json []byte }
+
+// maxShown bounds the two sides of what is kept in handler.shown.
+const maxShown = 128
 
 func (h *handler) Connection(s *capture.Summary) { h.next.Connection(s) }
 
@@ -100,23 +103,24 @@ func (h *handler) begin(kind string, c *capture.Conn) {
 	h.line = append(h.line, kind...)
 	h.line = append(h.line, '"')
 	if h.w.opts.Name != nil {
-		if name := h.w.opts.Name(c.ID); name != h.pcap.name || h.pcap.shown == "" {
-			h.pcap.name, h.pcap.shown = name, analyze.CleanLong(name)
+		if name := h.w.opts.Name(c.ID); name != h.pcap.name || h.pcap.shown == nil {
+			h.pcap.name, h.pcap.shown = name, appendEscaped([]byte{}, []byte(analyze.CleanLong(name)))
 		}
-		h.str("pcap", h.pcap.shown)
+		h.line = append(h.line, `,"pcap":"`...)
+		h.line = append(h.line, h.pcap.shown...)
+		h.line = append(h.line, '"')
 	}
-	h.addr("src", c.Client.Addr())
-	h.num("sport", int64(c.Client.Port()))
-	h.addr("dst", c.Server.Addr())
-	h.num("dport", int64(c.Server.Port()))
+	h.addr(`,"src":"`, c.Client.Addr())
+	h.num(`,"sport":`, int64(c.Client.Port()))
+	h.addr(`,"dst":"`, c.Server.Addr())
+	h.num(`,"dport":`, int64(c.Server.Port()))
 }
 
-func (h *handler) addr(name string, ip netip.Addr) {
+func (h *handler) addr(key string, ip netip.Addr) {
 	if !ip.IsValid() {
 		return
 	}
-	h.key(name)
-	h.line = append(h.line, '"')
+	h.line = append(h.line, key...)
 	h.line = append(ip.AppendTo(h.line), '"')
 }
 
@@ -128,52 +132,52 @@ func (h *handler) Exchange(x *capture.Exchange) {
 	if !q.Seen {
 		proto = p.Proto
 	}
-	h.str("proto", string(proto))
+	h.str(`,"proto":"`, string(proto))
 	if x.Stream != 0 {
-		h.num("h2_stream", int64(x.Stream))
+		h.num(`,"h2_stream":`, int64(x.Stream))
 	}
 	if q.Seen {
-		h.time("ts", q.End.Time)
-		h.frame("req_frame", q.End.Frame)
-		h.text("method", x.Method)
-		h.text("host", host(x))
+		h.time(`,"ts":`, q.End.Time)
+		h.frame(`,"req_frame":`, q.End.Frame)
+		h.seen(`,"method":"`, x.Method)
+		h.seen(`,"host":"`, host(x))
 		if x.Stream == 0 || len(x.Target) > 0 { // that of a stream may be unknown
 			h.uri(x.Target)
 		}
-		h.text("scheme", x.Scheme)
-		h.text("user_agent", q.Get("user-agent"))
-		h.text("upgrade", q.Get("upgrade"))
-		h.flag("authorization", q.Get("authorization") != nil)
-		h.flag("cookie", q.Get("cookie") != nil)
-		h.message("req_", q)
+		h.seen(`,"scheme":"`, x.Scheme)
+		h.seen(`,"user_agent":"`, q.Get("user-agent"))
+		h.seen(`,"upgrade":"`, q.Get("upgrade"))
+		h.flag(`,"authorization":`, q.Get("authorization") != nil)
+		h.flag(`,"cookie":`, q.Get("cookie") != nil)
+		h.message(&requestKeys, q)
 	} else {
-		h.flag("response_only", true)
+		h.flag(`,"response_only":`, true)
 	}
 	if p.Seen {
-		h.time("resp_ts", p.End.Time)
-		h.frame("resp_frame", p.End.Frame)
-		h.num("status", int64(x.Status))
-		h.text("reason", x.Reason)
-		h.text("server", p.Get("server"))
-		h.message("resp_", p)
+		h.time(`,"resp_ts":`, p.End.Time)
+		h.frame(`,"resp_frame":`, p.End.Frame)
+		h.num(`,"status":`, int64(x.Status))
+		h.seen(`,"reason":"`, x.Reason)
+		h.seen(`,"server":"`, p.Get("server"))
+		h.message(&responseKeys, p)
 	}
 	if len(x.Interim) > 0 {
-		h.key("interim")
+		h.line = append(h.line, `,"interim":`...)
 		for i, status := range x.Interim {
 			h.line = append(h.line, "[,"[min(i, 1)])
 			h.line = strconv.AppendInt(h.line, int64(status), 10)
 		}
 		h.line = append(h.line, ']')
 	}
-	h.flag("pushed", x.Pushed)
+	h.flag(`,"pushed":`, x.Pushed)
 	if g := x.GRPC; g != nil {
-		h.grpc("req_", g, capture.ToServer)
-		h.grpc("resp_", g, capture.ToClient)
+		h.grpc(&requestKeys, g, capture.ToServer)
+		h.grpc(&responseKeys, g, capture.ToClient)
 		if g.Status >= 0 {
-			h.num("grpc_status", int64(g.Status))
+			h.num(`,"grpc_status":`, int64(g.Status))
 		}
 	}
-	h.list("flaws", (q.Flaws | p.Flaws).Names())
+	h.list(`,"flaws":["`, (q.Flaws | p.Flaws).Names())
 	h.write()
 	h.next.Exchange(x)
 }
@@ -187,66 +191,79 @@ func host(x *capture.Exchange) capture.Text {
 	return x.Authority
 }
 
-func (h *handler) message(side string, m *capture.Message) {
-	h.prefix = side
-	h.text("content_type", m.Get("content-type"))
-	h.num("body_len", m.BodySize)
-	h.num("body_decoded_len", m.DecodedSize)
-	if m.ContentLength >= 0 {
-		h.num("content_length", m.ContentLength)
+// keys name what is written of either message, as they stand in a line.
+type keys struct {
+	contentType, bodySize, decodedSize, contentLength, chunked, encoding, truncated string
+	messages, bytes, compressed                                                     string // of gRPC
+}
+
+func keysOf(side string) keys {
+	key := func(name string) string { return `,"` + side + name + `":` }
+	return keys{
+		contentType: key("content_type") + `"`, bodySize: key("body_len"), decodedSize: key("body_decoded_len"),
+		contentLength: key("content_length"), chunked: key("chunked"), encoding: key("encoding") + `"`, truncated: key("truncated"),
+		messages: key("grpc_messages"), bytes: key("grpc_bytes"), compressed: key("grpc_compressed"),
 	}
-	h.flag("chunked", m.Chunked)
-	h.text("encoding", m.Get("content-encoding"))
-	h.flag("truncated", m.Truncated)
-	h.prefix = ""
+}
+
+var requestKeys, responseKeys = keysOf("req_"), keysOf("resp_")
+
+func (h *handler) message(k *keys, m *capture.Message) {
+	h.seen(k.contentType, m.Get("content-type"))
+	h.num(k.bodySize, m.BodySize)
+	h.num(k.decodedSize, m.DecodedSize)
+	if m.ContentLength >= 0 {
+		h.num(k.contentLength, m.ContentLength)
+	}
+	h.flag(k.chunked, m.Chunked)
+	h.seen(k.encoding, m.Get("content-encoding"))
+	h.flag(k.truncated, m.Truncated)
 }
 
 // grpc writes what one side of a gRPC call sent.
-func (h *handler) grpc(side string, g *capture.GRPC, d capture.Dir) {
-	h.prefix = side
-	h.num("grpc_messages", int64(g.Messages[d]))
-	h.num("grpc_bytes", g.Bytes[d])
+func (h *handler) grpc(k *keys, g *capture.GRPC, d capture.Dir) {
+	h.num(k.messages, int64(g.Messages[d]))
+	h.num(k.bytes, g.Bytes[d])
 	if g.Compressed[d] > 0 {
-		h.num("grpc_compressed", int64(g.Compressed[d]))
+		h.num(k.compressed, int64(g.Compressed[d]))
 	}
-	h.prefix = ""
 }
 
 // Handshake writes a TLS handshake.
 func (h *handler) Handshake(s *capture.Handshake) {
 	h.begin("tls", s.Conn)
-	h.time("ts", s.At.Time)
+	h.time(`,"ts":`, s.At.Time)
 	if s.ClientSeen {
-		h.text("sni", capture.Text(s.SNI))
-		h.str("client_version", hex16(s.ClientVersion))
+		h.seen(`,"sni":"`, capture.Text(s.SNI))
+		h.str(`,"client_version":"`, hex16(s.ClientVersion))
 		var versions []string
 		for _, v := range s.ClientVersions {
 			versions = append(versions, hex16(v))
 		}
-		h.list("client_supported_versions", versions)
-		h.list("client_alpn", s.ClientALPN)
-		h.num("client_ciphers", int64(len(s.ClientCiphers)))
-		h.str("ja3", s.JA3)
+		h.list(`,"client_supported_versions":["`, versions)
+		h.list(`,"client_alpn":["`, s.ClientALPN)
+		h.num(`,"client_ciphers":`, int64(len(s.ClientCiphers)))
+		h.str(`,"ja3":"`, s.JA3)
 	}
 	if s.ServerSeen {
-		h.str("server_version", hex16(s.Version))
-		h.str("cipher", tls.CipherSuiteName(s.Cipher))
-		h.str("cipher_id", hex16(s.Cipher))
-		h.str("ja3s", s.JA3S)
-		h.text("server_alpn", capture.Text(s.ALPN))
+		h.str(`,"server_version":"`, hex16(s.Version))
+		h.str(`,"cipher":"`, tls.CipherSuiteName(s.Cipher))
+		h.str(`,"cipher_id":"`, hex16(s.Cipher))
+		h.str(`,"ja3s":"`, s.JA3S)
+		h.seen(`,"server_alpn":"`, capture.Text(s.ALPN))
 	}
 	if s.Certificates > 0 {
-		h.num("certs", int64(s.Certificates))
+		h.num(`,"certs":`, int64(s.Certificates))
 	}
 	if l := s.Leaf; l != nil {
-		h.str("leaf_serial", l.Serial)
-		h.str("leaf_not_before", l.NotBefore.UTC().Format(time.RFC3339))
-		h.str("leaf_not_after", l.NotAfter.UTC().Format(time.RFC3339))
+		h.str(`,"leaf_serial":"`, l.Serial)
+		h.str(`,"leaf_not_before":"`, l.NotBefore.UTC().Format(time.RFC3339))
+		h.str(`,"leaf_not_after":"`, l.NotAfter.UTC().Format(time.RFC3339))
 	}
 	if s.Alerts > 0 {
-		h.num("alerts", int64(s.Alerts))
+		h.num(`,"alerts":`, int64(s.Alerts))
 	}
-	h.list("flaws", s.Flaws.Names())
+	h.list(`,"flaws":["`, s.Flaws.Names())
 	h.write()
 	h.next.Handshake(s)
 }
@@ -255,8 +272,8 @@ func (h *handler) Handshake(s *capture.Handshake) {
 // by whether the frame is masked: those of a client should be, of a server not.
 func (h *handler) WebSocket(s *capture.WebSocket) {
 	h.begin("websocket", s.Conn)
-	h.time("ts", s.Start.Time)
-	h.text("host", s.Authority)
+	h.time(`,"ts":`, s.Start.Time)
+	h.seen(`,"host":"`, s.Authority)
 	if len(s.Target) > 0 {
 		h.uri(s.Target)
 	}
@@ -271,7 +288,7 @@ func (h *handler) WebSocket(s *capture.WebSocket) {
 		size[i] += s.Bytes[d] - s.MismaskedBytes[d]
 		size[1-i] += s.MismaskedBytes[d]
 	}
-	h.key("frames")
+	h.line = append(h.line, `,"frames":`...)
 	for i, name := range [...]string{`{"unmasked":{`, `,"masked":{`} {
 		h.line = append(h.line, name...)
 		comma := ""
@@ -284,11 +301,11 @@ func (h *handler) WebSocket(s *capture.WebSocket) {
 		h.line = append(h.line, '}')
 	}
 	h.line = append(h.line, '}')
-	h.key("bytes")
+	h.line = append(h.line, `,"bytes":`...)
 	h.line = fmt.Appendf(h.line, `{"unmasked":%d,"masked":%d}`, size[0], size[1])
-	h.num("req_messages", int64(s.Messages[capture.ToServer]))
-	h.num("resp_messages", int64(s.Messages[capture.ToClient]))
-	h.flag("deflate", s.Deflate)
+	h.num(`,"req_messages":`, int64(s.Messages[capture.ToServer]))
+	h.num(`,"resp_messages":`, int64(s.Messages[capture.ToClient]))
+	h.flag(`,"deflate":`, s.Deflate)
 	h.write()
 	h.next.WebSocket(s)
 }
@@ -296,126 +313,127 @@ func (h *handler) WebSocket(s *capture.WebSocket) {
 // uri shows a request target: without Reveal, each value of the query is masked
 // whole, whatever it looks like.
 func (h *handler) uri(t capture.Text) {
-	h.key("uri")
+	h.line = append(h.line, `,"uri":"`...)
 	path, query, found := bytes.Cut(t, []byte("?"))
-	if h.mask == nil || !found {
-		h.line = h.appendShown(h.line, t)
+	if h.mask == nil {
+		path, found = t, false
+	}
+	h.show(path)
+	for sep := byte('?'); found; sep = '&' {
+		var pair []byte
+		pair, query, found = bytes.Cut(query, []byte("&"))
+		h.line = append(h.line, sep)
+		name, value, valued := bytes.Cut(pair, []byte("="))
+		h.show(name)
+		if valued {
+			h.line = append(h.line, '=')
+			h.text = analyze.AppendMask(h.text[:0], value)
+			h.line = appendEscaped(h.line, h.text)
+		}
+	}
+	h.line = append(h.line, '"')
+}
+
+// show appends what may be seen of a text that is likely to come again.
+func (h *handler) show(t []byte) {
+	if h.mask == nil {
+		h.line = appendEscaped(h.line, t)
 		return
 	}
-	b := append(h.target[:0], h.mask(path)...)
-	for sep, more := byte('?'), true; more; sep = '&' {
-		var pair []byte
-		pair, query, more = bytes.Cut(query, []byte("&"))
-		b = append(b, sep)
-		name, value, valued := bytes.Cut(pair, []byte("="))
-		b = append(b, h.show(name)...)
-		if valued {
-			b = append(append(b, '='), analyze.Mask(value)...)
-		}
+	s := &h.shown[uint8(maphash.Bytes(h.seed, t))]
+	if len(t) > 0 && bytes.Equal(s.text, t) {
+		h.line = append(h.line, s.json...)
+		return
 	}
-	h.target = b
-	h.line = appendString(h.line, b)
+	from := len(h.line)
+	h.text = h.mask(h.text[:0], t)
+	h.line = appendEscaped(h.line, h.text)
+	if json := h.line[from:]; len(t) <= maxShown && len(json) <= maxShown {
+		s.text, s.json = append(s.text[:0], t...), append(s.json[:0], json...)
+	}
 }
 
-// show gives what may be seen of a text that is likely to come again.
-func (h *handler) show(t []byte) string {
-	if shown, ok := h.shown[string(t)]; ok {
-		return shown
-	}
-	shown := string(t)
-	if h.mask != nil {
-		shown = h.mask(t)
-	}
-	if len(t) <= maxShownText && len(shown) <= maxShownText {
-		if len(h.shown) == maxShown {
-			clear(h.shown)
-		}
-		h.shown[string(t)] = shown
-	}
-	return shown
-}
-
-// appendShown appends what may be seen of a text as a JSON string.
-func (h *handler) appendShown(b, t []byte) []byte {
-	if h.mask == nil {
-		return appendString(b, t)
-	}
-	return appendString(b, []byte(h.mask(t)))
-}
-
-func (h *handler) key(name string) {
-	h.line = append(h.line, ',', '"')
-	h.line = append(h.line, h.prefix...)
-	h.line = append(h.line, name...)
-	h.line = append(h.line, '"', ':')
-}
-
-// text writes captured text, unless it is absent.
-func (h *handler) text(name string, t capture.Text) {
+// seen writes captured text, unless it is absent.
+func (h *handler) seen(key string, t capture.Text) {
 	if len(t) > 0 {
-		h.str(name, h.show(t))
+		h.line = append(h.line, key...)
+		h.show(t)
+		h.line = append(h.line, '"')
 	}
 }
 
-func (h *handler) str(name, s string) {
-	h.key(name)
-	h.line = appendString(h.line, []byte(s))
+// str writes a text of ours.
+func (h *handler) str(key, s string) {
+	h.line = append(h.line, key...)
+	h.line = append(appendEscaped(h.line, []byte(s)), '"')
 }
 
-func (h *handler) num(name string, n int64) {
-	h.key(name)
+func (h *handler) num(key string, n int64) {
+	h.line = append(h.line, key...)
 	h.line = strconv.AppendInt(h.line, n, 10)
 }
 
-func (h *handler) frame(name string, n uint64) {
+func (h *handler) frame(key string, n uint64) {
 	if n != 0 {
-		h.num(name, int64(n))
+		h.num(key, int64(n))
 	}
 }
 
 // flag writes a truth; what is false is absent.
-func (h *handler) flag(name string, v bool) {
+func (h *handler) flag(key string, v bool) {
 	if v {
-		h.key(name)
+		h.line = append(h.line, key...)
 		h.line = append(h.line, "true"...)
 	}
 }
 
 // time writes seconds of the epoch with microseconds.
-func (h *handler) time(name string, t time.Time) {
+func (h *handler) time(key string, t time.Time) {
 	if t.IsZero() {
 		return
 	}
-	h.key(name)
-	us := t.UnixMicro()
-	h.line = strconv.AppendInt(h.line, us/1e6, 10)
-	h.line = append(h.line, '.')
-	for rest, digit := us%1e6, int64(1e5); digit > 0; digit /= 10 {
-		h.line = append(h.line, '0'+byte(rest/digit%10))
+	h.line = append(h.line, key...)
+	h.line = strconv.AppendInt(h.line, t.Unix(), 10)
+	digits := [7]byte{0: '.'}
+	us := uint32(t.Nanosecond() / 1e3)
+	for i := 6; i > 0; i-- {
+		digits[i] = '0' + byte(us%10)
+		us /= 10
 	}
+	h.line = append(h.line, digits[:]...)
 }
 
-func (h *handler) list(name string, items []string) {
-	if len(items) == 0 {
-		return
-	}
-	h.key(name)
+func (h *handler) list(key string, items []string) {
 	for i, s := range items {
-		h.line = append(h.line, "[,"[min(i, 1)])
-		h.line = appendString(h.line, []byte(h.show([]byte(s))))
+		if i > 0 {
+			key = `,"`
+		}
+		h.line = append(h.line, key...)
+		h.show([]byte(s))
+		h.line = append(h.line, '"')
 	}
-	h.line = append(h.line, ']')
+	if len(items) > 0 {
+		h.line = append(h.line, ']')
+	}
 }
 
 func hex16(v uint16) string { return fmt.Sprintf("0x%04x", v) }
 
-// appendString appends s as a JSON string that is valid UTF-8, also where s is
-// not, and safe inside scripts (U+2028, U+2029 and < escaped).
-func appendString(b, s []byte) []byte {
-	b = append(b, '"')
+// plain are the bytes that stand for themselves in a JSON string, also inside a
+// script.
+var plain = func() (t [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		t[c] = c != '"' && c != '\\' && c != '<'
+	}
+	return
+}()
+
+// appendEscaped appends the inside of a JSON string that is valid UTF-8, also
+// where s is not, and safe inside scripts (U+2028, U+2029 and < escaped).
+func appendEscaped(b, s []byte) []byte {
 	for len(s) > 0 {
 		n := 0
-		for n < len(s) && s[n] >= ' ' && s[n] < 0x7f && s[n] != '"' && s[n] != '\\' && s[n] != '<' {
+		for n < len(s) && plain[s[n]] {
 			n++
 		}
 		b = append(b, s[:n]...)
@@ -433,5 +451,5 @@ func appendString(b, s []byte) []byte {
 		}
 		s = s[n:]
 	}
-	return append(b, '"')
+	return b
 }

@@ -32,7 +32,10 @@ func MaskText(text []byte) string { return new(Masker).Text(text) }
 // person. Percent-encoding is undone first, so that nothing hides behind it.
 // The result is cleaned and bounded like all kept text. It masks rather too
 // much: it is for people who want to know where, not what.
-func (m *Masker) Text(text []byte) string {
+func (m *Masker) Text(text []byte) string { return string(m.Append(nil, text)) }
+
+// Append is [Masker.Text] for those who put a line together: it appends to dst.
+func (m *Masker) Append(dst, text []byte) []byte {
 	if len(text) > maxMasked {
 		text = text[:maxMasked]
 	}
@@ -70,7 +73,7 @@ func (m *Masker) Text(text []byte) string {
 	}
 	m.pairs(t)
 	m.runs(t)
-	return m.render(t)
+	return m.render(dst, t)
 }
 
 // pairs cuts the values of pairs whose names hint at something.
@@ -164,8 +167,11 @@ func unspeakable(b []byte) bool {
 	return false
 }
 
-// render joins what lies between the cuts with their masks.
-func (m *Masker) render(t []byte) string {
+// render appends what lies between the cuts, and their masks.
+func (m *Masker) render(dst, t []byte) []byte {
+	if len(m.cuts) == 0 {
+		return analyze.AppendClean(dst, t)
+	}
 	slices.SortFunc(m.cuts, func(a, b cut) int { return a.from - b.from })
 	m.out = m.out[:0]
 	at := 0
@@ -175,8 +181,9 @@ func (m *Masker) render(t []byte) string {
 			to = max(to, m.cuts[i].to) // cuts that overlap are one
 		}
 		m.out = append(m.out, t[at:from]...)
-		m.out = append(m.out, analyze.Mask(t[from:to])...)
+		m.out = analyze.AppendMask(m.out, t[from:to])
 		at = to
 	}
-	return analyze.Clean(append(m.out, t[at:]...))
+	m.out = append(m.out, t[at:]...)
+	return analyze.AppendClean(dst, m.out)
 }

@@ -238,7 +238,7 @@ func (c *readCmd) lines(a *app, in *inputs) (wrap func(capture.Handler) capture.
 }
 
 // mask makes the mask of one shard.
-func mask() func([]byte) string { return new(sensitive.Masker).Text }
+func mask() func(dst, text []byte) []byte { return new(sensitive.Masker).Append }
 
 // key reads the key of the fingerprints. Results that are kept need the same
 // key in each run, so that the same value has the same fingerprint; a report
