@@ -105,6 +105,7 @@ func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endp
 	c.inside += r.requests - r.batched
 	v.Endpoints++
 	around.Method, around.Template, around.Operation, around.First, around.Last = e.Method, name.template, name.operation, point.First, point.Last
+	around.Latency = &r.latency
 	for _, f := range r.state.Renamed(known.place).Findings(around, nil) {
 		if !outvotedFinding(&f, identifiers) {
 			found = append(found, f)

@@ -245,7 +245,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	o.Wire, o.Method, o.Host, o.Status = wire, methodName(x.Method), svc.name, x.Status
 	path, query := splitTarget(x.Target)
 	o.Path = path
-	o.RequestBody, o.ResponseBody = x.Request.Body, x.Response.Body
+	o.RequestBody, o.ResponseBody, o.ResponseSize = x.Request.Body, x.Response.Body, x.Response.DecodedSize
 	o.Latency = x.Latency()
 	o.Smuggled = smuggled(&x.Request)
 	o.Partial = !x.Request.Seen || x.Request.Flaws&(capture.FlawGap|capture.FlawCut|capture.FlawMidstream|capture.FlawHeadLimit) != 0

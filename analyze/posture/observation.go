@@ -102,6 +102,7 @@ type Observation struct {
 	Items          int           // of the longest list near the top of the answer
 	RequestBody    []byte        // decoded, as much as there is
 	ResponseBody   []byte
+	ResponseSize   int64 // of the whole body, decoded; 0: as much as there is
 	// Partial: the head of the request was not seen whole, so that no credential
 	// means nothing.
 	Partial bool
@@ -135,6 +136,8 @@ type Observation struct {
 	privileged                                             string
 	account                                                uint64 // keyed hash of who wants to sign in, 0: nobody
 	echoed                                                 bool
+	work                                                   bool  // a value asks for much work
+	guards                                                 uint8 // bits of guards in the answer
 	principalHash                                          uint64
 	public                                                 bool // an endpoint that is meant for everybody
 	sensitive                                              bool // some hit in the response weighs
@@ -352,6 +355,7 @@ func (o *Observation) cookies(header []byte) {
 func (o *Observation) Parameter(key, value []byte) {
 	o.Key(analyze.InQuery, nil, key)
 	o.value(analyze.InQuery, key, value)
+	o.work = o.work || laborious(value)
 	lower := o.r.lowered(key)
 	switch string(lower) {
 	case "limit", "size", "per_page", "perpage", "page_size", "pagesize", "count", "first", "top", "$top", "max", "rows":
@@ -431,6 +435,12 @@ func (o *Observation) ResponseHeader(name, value []byte) {
 		o.heads = append(o.heads, name)
 	}
 	switch string(o.r.lowered(name)) {
+	case "x-content-type-options":
+		o.guards |= 1 << 1
+	case "content-security-policy":
+		o.guards |= 1 << 2
+	case "x-frame-options":
+		o.guards |= 1 << 3
 	case "set-cookie":
 		o.setCookie(value)
 	case "content-type":
@@ -449,6 +459,7 @@ func (o *Observation) ResponseHeader(name, value []byte) {
 		o.allowCredentials = strings.EqualFold(string(value), "true")
 	case "strict-transport-security":
 		o.hsts = true
+		o.guards |= 1
 	case "age":
 		n, err := strconv.Atoi(string(value[:min(len(value), 10)]))
 		o.age = err == nil && n > 0
@@ -506,6 +517,7 @@ func (o *Observation) Done() {
 		o.pathSession(o.Path[i:])
 	}
 	o.principal()
+	o.work = o.work || o.page != "" || o.gql.depth > 10 || o.gql.aliases > 30
 	o.public = publicPath(o.Path)
 	for i := range o.Hits {
 		h := &o.Hits[i]

@@ -172,7 +172,7 @@ const (
 )
 
 // Rules is the catalogue.
-var Rules = slices.Concat(plainRules, attackRules, windowRules)
+var Rules = slices.Concat(plainRules, attackRules, windowRules, volumeRules)
 
 var plainRules = []Rule{
 	{

@@ -49,6 +49,7 @@ func conclude(t *testing.T, template string, talks ...talk) []analyze.Finding {
 	r := NewReader(analyze.Key{1}, Options{})
 	var endpoint, service State
 	method := "GET"
+	latency := new(tally.Latency)
 	frame, clock := uint64(0), time.Duration(0)
 	for _, k := range talks {
 		for range max(k.times, 1) {
@@ -57,10 +58,11 @@ func conclude(t *testing.T, template string, talks ...talk) []analyze.Finding {
 			k.at = clock
 			o := play(t, r, k, frame)
 			method = o.Method
+			latency.Add(o.Latency)
 			Observe(o, &endpoint, &service)
 		}
 	}
-	c := Context{Service: "api.example.org", Method: method, Template: template, Around: service.Stats(), First: now, Last: now}
+	c := Context{Service: "api.example.org", Method: method, Template: template, Around: service.Stats(), First: now, Last: now, Latency: latency}
 	list := endpoint.Findings(c, nil)
 	c.Method, c.Template = "", ""
 	list = service.Findings(c, list)

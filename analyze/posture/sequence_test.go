@@ -18,7 +18,7 @@ type sequence struct {
 	silent   [][]talk
 }
 
-var sequences = slices.Concat(windowSequences)
+var sequences = slices.Concat(windowSequences, volumeSequences)
 
 func TestRowsThatTakeManyExchanges(t *testing.T) {
 	for _, c := range sequences {

@@ -19,6 +19,7 @@ type State struct {
 	findings tally.Table[findingKey, *Tally]
 	stats    Stats
 	windows  tally.Table[windowKey, *window]
+	volume   *volume // of an endpoint; nil: nothing was asked of it
 }
 
 // Limit is how many findings a [State] keeps.
@@ -45,6 +46,7 @@ type Stats struct {
 	Clean           uint64 // successes without anything like an attack
 	CleanMost       uint64 // the largest answer of these, in bytes
 	Broken          uint64 // 5xx
+	Answered        uint64 // exchanges with a status
 }
 
 // Add adds the counts of o.
@@ -59,6 +61,7 @@ func (s *Stats) Add(o Stats) {
 	s.Clean += o.Clean
 	s.CleanMost = max(s.CleanMost, o.CleanMost)
 	s.Broken += o.Broken
+	s.Answered += o.Answered
 }
 
 // Stats returns the counts.
@@ -113,6 +116,12 @@ func (t *Tally) sample(at tally.Moment, s analyze.Sample) {
 // Merge adds what o remembers.
 func (s *State) Merge(o *State) {
 	s.stats.Add(o.stats)
+	if o.volume != nil {
+		if s.volume == nil {
+			s.volume = new(volume)
+		}
+		s.volume.merge(o.volume)
+	}
 	if o.windows.Len() > 0 || o.windows.Full() {
 		if s.windows.Len() == 0 && !s.windows.Full() {
 			s.windows = tally.NewTable[windowKey, *window](windowLimit, rankWindow)
@@ -136,7 +145,7 @@ func (s *State) table() *tally.Table[findingKey, *Tally] {
 // Renamed returns the state with other places: what became the same place is
 // added up.
 func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
-	n := &State{stats: s.stats, windows: s.windows}
+	n := &State{stats: s.stats, windows: s.windows, volume: s.volume}
 	if s.findings.Len() > 0 || s.findings.Full() {
 		t := n.table()
 		s.findings.All(func(k findingKey, from *Tally) {
@@ -149,8 +158,14 @@ func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
 	return n
 }
 
-// Len is how many findings it remembers: the measure of its memory.
-func (s *State) Len() int { return s.findings.Len() }
+// Len is the measure of its memory, in findings and what takes as much.
+func (s *State) Len() int {
+	n := s.findings.Len() + s.windows.Len()/4
+	if s.volume != nil {
+		n += s.volume.weight()
+	}
+	return n
+}
 
 // Full reports whether some findings were not kept.
 func (s *State) Full() bool { return s.findings.Full() }
@@ -232,6 +247,9 @@ func (o *Observation) ask(endpoint, service *State) {
 var mozilla = []byte("Mozilla/") // how browsers begin
 
 func count(o *Observation, s *Stats) {
+	if o.Status > 0 {
+		s.Answered++
+	}
 	switch {
 	case o.Status >= 500:
 		s.Broken++
@@ -276,6 +294,7 @@ type Context struct {
 	Around    Stats     // of the service
 	First     time.Time // of the endpoint, or of the service
 	Last      time.Time
+	Latency   *tally.Latency // of the endpoint; nil: not known
 
 	windows *tally.Table[windowKey, *window]
 }

@@ -6,8 +6,10 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"plainsight/analyze"
+	"plainsight/analyze/tally"
 )
 
 func everyTalk() []talk {
@@ -16,6 +18,13 @@ func everyTalk() []talk {
 		for _, k := range append(c.fires, c.silent...) {
 			all = append(all, k.before...)
 			all = append(all, k)
+		}
+	}
+	for _, c := range sequences {
+		for _, k := range c.fires[0] {
+			for range min(max(k.times, 1), 60) {
+				all = append(all, k)
+			}
 		}
 	}
 	return all
@@ -121,6 +130,7 @@ var quietWords = [][]byte{[]byte("Host"), []byte("api.example.org"), []byte("Use
 
 // quiet is an everyday exchange: a token, JSON, nothing wrong but the wire.
 func quiet(o *Observation, token, agent, path []byte) {
+	o.At, o.Latency = tally.Moment{Nano: now.UnixNano() + int64(o.seq)*int64(time.Millisecond), Frame: o.seq}, time.Millisecond
 	o.Method, o.Host, o.Path, o.Status, o.Wire = "GET", "api.example.org", path, 200, analyze.Plaintext
 	o.ServerName = "10.0.0.1:80"
 	o.RequestHeader(quietWords[0], quietWords[1])

@@ -63,6 +63,9 @@ func (o *Observation) watch(endpoint, service *State) {
 	if o.Frozen || o.At.Nano == 0 || o.Status == 0 {
 		return
 	}
+	if endpoint != nil {
+		o.measure(endpoint)
+	}
 	if endpoint != nil && o.account != 0 && hasSegment(o.Path, loginWords) {
 		failure := o.Status == 401 || o.Status == 403 || o.SoftFailure
 		for _, k := range [...]windowKey{{attemptsOnAccount, o.account, o.At.Nano / minute}, {accountsOfClient, o.principalHash, o.At.Nano / (10 * minute)}} {

@@ -108,7 +108,7 @@ func TestLatencyQuantiles(t *testing.T) {
 	}
 	var huge Latency
 	huge.Add(1<<63 - 1)
-	if huge.Quantile(.5) <= 0 || len(huge.count) != 1 {
+	if huge.Quantile(.5) <= 0 || len(huge.h.count) != 1 {
 		t.Error("the longest duration has one bucket and a value")
 	}
 }
