@@ -288,6 +288,7 @@ type Session struct {
 	ALPN        string    `json:"alpn"`
 	JA3         []string  `json:"ja3"` // of clients, at most ten
 	JA3S        string    `json:"ja3s"`
+	JA4         []string  `json:"ja4"` // of clients, at most ten
 	Subject     string    `json:"subject,omitempty"`
 	Issuer      string    `json:"issuer,omitempty"`
 	NotAfter    time.Time `json:"not_after,omitzero"`

@@ -132,6 +132,10 @@ type Handshake struct {
 	ClientALPN     []string
 	JA3            string // MD5 in hex
 	JA3S           string
+	JA4            string
+	// EncryptedHello: the client offered an encrypted ClientHello, or a dummy of
+	// one. Where the server takes it up, the name it meant is not visible.
+	EncryptedHello bool
 
 	Version uint16 // negotiated: supported_versions of the ServerHello, else its legacy_version
 	Cipher  uint16

@@ -348,6 +348,7 @@ var SessionTable = Table{
 		column("cipher", few, zstd, "chosen", func(s *analyze.Session) string { return s.Cipher }),
 		column("alpn", few, zstd, "chosen", func(s *analyze.Session) string { return s.ALPN }),
 		column("ja3", "Array(String)", zstd, "of clients, at most ten", func(s *analyze.Session) []string { return s.JA3 }),
+		column("ja4", "Array(String)", zstd, "of clients, at most ten", func(s *analyze.Session) []string { return s.JA4 }),
 		column("ja3s", text, zstd, "of the server", func(s *analyze.Session) string { return s.JA3S }),
 		column("subject", text, zstd, "of the certificate, where visible", func(s *analyze.Session) string { return s.Subject }),
 		column("issuer", text, zstd, "", func(s *analyze.Session) string { return s.Issuer }),

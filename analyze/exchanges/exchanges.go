@@ -244,6 +244,7 @@ func (h *handler) Handshake(s *capture.Handshake) {
 		h.list(`,"client_alpn":["`, s.ClientALPN)
 		h.num(`,"client_ciphers":`, int64(len(s.ClientCiphers)))
 		h.str(`,"ja3":"`, s.JA3)
+		h.str(`,"ja4":"`, s.JA4)
 	}
 	if s.ServerSeen {
 		h.str(`,"server_version":"`, hex16(s.Version))
@@ -260,6 +261,14 @@ func (h *handler) Handshake(s *capture.Handshake) {
 		h.str(`,"leaf_not_before":"`, l.NotBefore.UTC().Format(time.RFC3339))
 		h.str(`,"leaf_not_after":"`, l.NotAfter.UTC().Format(time.RFC3339))
 	}
+	var hidden []string
+	if s.ServerSeen && s.Leaf == nil {
+		hidden = append(hidden, "certificate") // TLS 1.3 encrypts it, resumption has none
+	}
+	if s.EncryptedHello {
+		hidden = append(hidden, "inner_hello")
+	}
+	h.list(`,"not_visible":["`, hidden)
 	if s.Alerts > 0 {
 		h.num(`,"alerts":`, int64(s.Alerts))
 	}

@@ -19,6 +19,7 @@ const (
 	handshakes
 	handshakesUnanswered
 	certificatesHidden
+	helloEncrypted
 	webSockets
 	webSocketMessages
 	bodiesRead
@@ -45,6 +46,7 @@ var counters = [countEnd]struct{ name, help string }{
 	handshakes:           {"inventory_handshakes", "TLS handshakes analysed"},
 	handshakesUnanswered: {"inventory_handshakes_unanswered", "TLS handshakes without a ServerHello"},
 	certificatesHidden:   {"inventory_certificates_hidden", "TLS handshakes whose certificate is not visible"},
+	helloEncrypted:       {"inventory_hello_encrypted", "TLS handshakes that offered an encrypted hello (ECH): the name in the clear may be another one"},
 	webSockets:           {"inventory_websockets", "WebSocket streams"},
 	webSocketMessages:    {"inventory_websocket_messages", "WebSocket messages: counted, not looked into"},
 	bodiesRead:           {"inventory_bodies_read", "bodies walked to their end"},
@@ -113,6 +115,7 @@ func (c *conclusion) notVisible(k func(capture.Counter) uint64) {
 	say(tls, "%s inside TLS, in %s, were not read: what they carry is unknown. Capture behind the TLS end to see it.", size(tls), many(n[handshakes], "connection"))
 	say(k(capture.QUICFrames), "%s look like QUIC: HTTP/3 is not visible.", many(k(capture.QUICFrames), "UDP datagram"))
 	say(n[certificatesHidden], "%s showed no certificate (TLS 1.3 encrypts it, resumption omits it): its name and dates are unknown.", many(n[certificatesHidden], "TLS handshake"))
+	say(n[helloEncrypted], "%s offered an encrypted hello (ECH), or a dummy of one: the name in the clear may stand before another.", many(n[helloEncrypted], "TLS handshake"))
 	say(n[webSocketMessages], "%s were counted, not looked into.", many(n[webSocketMessages], "WebSocket message"))
 	say(k(capture.StreamGapBytes), "%s were lost in %s of the streams; messages with holes are marked and prove no absence.", size(k(capture.StreamGapBytes)), many(k(capture.StreamGaps), "place"))
 	say(k(capture.StreamGaps)*b(k(capture.StreamGapBytes) == 0), "%s of the streams lost an unknown number of bytes.", many(k(capture.StreamGaps), "place"))

@@ -224,7 +224,7 @@ func compareSession(a, b sessionKey) int {
 }
 
 type session struct {
-	ja3         tally.Table[string, *struct{}]
+	ja3, ja4    tally.Table[string, *struct{}]
 	ja3s        string // the first in order
 	subject     string
 	issuer      string
@@ -233,14 +233,15 @@ type session struct {
 	span        tally.Span
 }
 
-const clientsShown = 10 // JA3 of a session
+const clientsShown = 10 // JA3 and JA4 of a session
 
 func newSession() *session {
-	return &session{ja3: tally.NewTable[string, *struct{}](clientsShown, tally.RankText[string])}
+	return &session{ja3: tally.NewTable[string, *struct{}](clientsShown, tally.RankText[string]), ja4: tally.NewTable[string, *struct{}](clientsShown, tally.RankText[string])}
 }
 
 func (s *session) merge(o *session) {
 	s.ja3.Merge(&o.ja3, func() *struct{} { return nil }, func(_, _ *struct{}) {})
+	s.ja4.Merge(&o.ja4, func() *struct{} { return nil }, func(_, _ *struct{}) {})
 	s.ja3s = least(s.ja3s, o.ja3s)
 	s.subject, s.issuer, s.notAfter = max(s.subject, o.subject), max(s.issuer, o.issuer), max(s.notAfter, o.notAfter)
 	s.connections += o.connections

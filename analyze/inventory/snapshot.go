@@ -370,9 +370,10 @@ func (c *conclusion) sessions() {
 	for _, k := range t.Sorted(compareSession) {
 		s, _ := t.Get(k)
 		s.ja3.Trim()
+		s.ja4.Trim()
 		row := analyze.Session{
 			Server: addressName(k.server), SNI: k.sni, Version: posture.VersionName(k.version), Cipher: posture.CipherName(k.cipher), ALPN: k.alpn,
-			JA3: s.ja3.Sorted(strings.Compare), JA3S: s.ja3s, Subject: s.subject, Issuer: s.issuer, Certificate: k.certificate, Connections: s.connections,
+			JA3: s.ja3.Sorted(strings.Compare), JA3S: s.ja3s, JA4: s.ja4.Sorted(strings.Compare), Subject: s.subject, Issuer: s.issuer, Certificate: k.certificate, Connections: s.connections,
 		}
 		if s.notAfter != 0 {
 			row.NotAfter = time.Unix(s.notAfter, 0).UTC()

@@ -729,6 +729,9 @@ func (w *worker) Handshake(h *capture.Handshake) {
 		svc.addresses.At(k.at, func() *struct{} { return nil })
 	}
 
+	if h.EncryptedHello {
+		w.state.counts[helloEncrypted]++
+	}
 	key := sessionKey{server: k.at, sni: sni, alpn: analyze.Clean([]byte(h.ALPN)), version: h.Version, cipher: h.Cipher}
 	ph := posture.Handshake{At: moment(h.At, h.Conn), Time: h.At.Time, Client: h.Conn.Client, Server: h.Conn.Server, ServerName: k.server, SNI: sni, Version: h.Version, Cipher: h.Cipher}
 	if l := h.Leaf; l != nil {
@@ -742,6 +745,9 @@ func (w *worker) Handshake(h *capture.Handshake) {
 		s.span.Add(at)
 		if h.JA3 != "" {
 			s.ja3.At(h.JA3, func() *struct{} { return nil })
+		}
+		if h.JA4 != "" {
+			s.ja4.At(h.JA4, func() *struct{} { return nil })
 		}
 		s.ja3s = least(s.ja3s, h.JA3S)
 		if l := h.Leaf; l != nil {

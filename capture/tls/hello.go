@@ -40,9 +40,11 @@ const (
 	extServerName   = 0
 	extGroups       = 10
 	extPointFormats = 11
+	extSignatures   = 13
 	extALPN         = 16
 	extPreSharedKey = 41
 	extVersions     = 43
+	extECH          = 0xfe0d // draft-ietf-tls-esni, RFC 9849
 )
 
 const tls13 = 0x0304
@@ -186,6 +188,7 @@ func (hs *handshake) client(b []byte, whole bool) {
 	}
 	ja3.field()
 	var groups, formats []byte
+	var second ja4
 	extensions := input{}
 	if len(in.b) > 0 {
 		extensions = in.vector(2)
@@ -195,10 +198,17 @@ func (hs *handshake) client(b []byte, whole bool) {
 		data := extensions.vector(2)
 		if !grease(typ) {
 			ja3.add(typ)
+			second.extensions = append(second.extensions, typ)
 		}
 		switch typ {
 		case extServerName:
+			second.named = true
 			hs.serverName(data)
+		case extSignatures:
+			v := data.vector(2)
+			second.signatures = slices.DeleteFunc(v.uint16s(), grease)
+		case extECH:
+			hs.EncryptedHello = true
 		case extGroups:
 			v := data.vector(2)
 			groups = v.b
@@ -228,6 +238,7 @@ func (hs *handshake) client(b []byte, whole bool) {
 	}
 	if whole {
 		hs.JA3 = ja3.sum()
+		hs.JA4 = second.sum(hs)
 	}
 }
 

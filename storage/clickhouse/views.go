@@ -116,7 +116,7 @@ FROM edges AS e FINAL WHERE $LIVE
 GROUP BY client, service, server, wire, version, cipher`},
 
 	{"tls_current", "TLS by server, name, version, cipher and certificate", `
-SELECT server, sni, version, cipher, alpn, ja3s, arraySort(groupUniqArrayArray(t.ja3)) AS ja3, any(t.subject) AS subject,
+SELECT server, sni, version, cipher, alpn, ja3s, arraySort(groupUniqArrayArray(t.ja3)) AS ja3, arraySort(groupUniqArrayArray(t.ja4)) AS ja4, any(t.subject) AS subject,
     any(t.issuer) AS issuer, any(t.not_after) AS not_after, certificate, sum(t.connections) AS connections,
     min(t.first_seen) AS first_seen, max(t.last_seen) AS last_seen
 FROM sessions AS t FINAL WHERE $LIVE
