@@ -246,6 +246,7 @@ func (w *worker) Exchange(x *capture.Exchange) {
 	path, query := splitTarget(x.Target)
 	o.Path = path
 	o.RequestBody, o.ResponseBody, o.ResponseSize = x.Request.Body, x.Response.Body, x.Response.DecodedSize
+	o.Expansion = [2]posture.Expansion{expansion(&x.Request), expansion(&x.Response)}
 	o.Latency = x.Latency()
 	o.Smuggled = smuggled(&x.Request)
 	o.Partial = !x.Request.Seen || x.Request.Flaws&(capture.FlawGap|capture.FlawCut|capture.FlawMidstream|capture.FlawHeadLimit) != 0
@@ -336,6 +337,11 @@ func page(x *capture.Exchange) uint64 {
 var otherMethod = []byte("(other)")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// expansion is what undoing its content coding made of a message's body.
+func expansion(m *capture.Message) posture.Expansion {
+	return posture.Expansion{Coded: m.BodySize, Decoded: m.DecodedSize, Stopped: m.Flaws&capture.FlawDecodeLimit != 0}
+}
 
 // smuggled translates the flaws of a request, as far as no lost byte explains
 // them.

@@ -41,7 +41,7 @@ type attack struct {
 	calls   bool          // it names something to run, or a target that matters
 	delay   time.Duration // that it asks for
 	product int           // what it asks to be computed, 0 if nothing
-	tag     string        // markup: a keyed fingerprint of its first element
+	element uint64        // of markup: hash of what would run, 0: of a part of an element
 }
 
 const maxAttacks = 16 // of one request; a scanner sends one at a time
@@ -146,7 +146,11 @@ func (o *Observation) judge(where analyze.Where, name, text []byte, bits uint8) 
 	}
 	if bits&(angleByte|quoteByte) != 0 {
 		if at := activeMarkup(text); at >= 0 {
-			o.attacked(attack{family: forBrowser, text: text, tag: o.r.element(text[at:])}, where, name)
+			a := attack{family: forBrowser, text: text}
+			if text[at] == '<' {
+				a.element = running(text[at:])
+			}
+			o.attacked(a, where, name)
 		}
 	}
 	if bits&(dotByte|colonByte) != 0 && pathAttack(text) {
@@ -878,19 +882,6 @@ func handlerFirst(b []byte) bool {
 func scriptURL(b []byte) bool {
 	i := bytes.IndexByte(b, ':')
 	return i > 10 && strings.EqualFold(string(b[i-10:i]), "javascript")
-}
-
-// element fingerprints the element that text begins with.
-func (r *Reader) element(text []byte) string {
-	return r.key.Fingerprint("markup", firstElement(text))
-}
-
-func firstElement(text []byte) []byte {
-	end := bytes.IndexByte(text, '>')
-	if end < 0 {
-		return prefix(text, 512)
-	}
-	return prefix(text[:end+1], 512)
 }
 
 // pathAttack climbs out of a directory or names a file that no client has

@@ -284,15 +284,19 @@ var attackRules = []Rule{
 	},
 	{
 		Rule: analyze.Rule{ID: "res.unbounded", Title: "Page size without a bound", Practice: analyze.Management, Severity: analyze.Medium, Level: analyze.Proved,
-			Trigger: "limit, size, per_page, page_size, count or first of 1,000 or more, and an answer with 500 items or more",
-			Quiet:   "the answer must show that it was honoured",
+			Trigger: "limit, size, per_page, page_size, count or first of 1,000 or more, and an answer with 500 items or more; low: a list of more than 1 MB that no parameter asks a part of",
+			Quiet:   "the answer must show that it was honoured; files and streams are left out",
 			Why:     "One request takes the whole table, and the server's time with it.",
 			Fix:     "Cap the page size at what a page shows.",
 			OWASP:   []string{"API4:2023"}, CWE: []string{"CWE-770"}},
-		say: "A very large page was asked for and given", need: success | parameters,
+		say: "As much was given as was asked for", need: success | bodies,
 		exchange: func(o *Observation, e *emitter) {
-			if o.page != "" && o.Items >= 500 {
+			switch {
+			case o.Items < 100 || streams(o.contentType):
+			case o.page != "" && o.Items >= 500:
 				e.see(analyze.Place{Side: analyze.Request, Where: analyze.InQuery, Name: o.page}, analyze.Medium)
+			case !o.paged && max(o.ResponseSize, int64(len(o.ResponseBody))) > 1<<20:
+				e.see(analyze.Place{Side: analyze.Response, Where: analyze.InBody}, analyze.Low)
 			}
 		},
 	},

@@ -82,8 +82,6 @@ var attackCases = []struct {
 	{"res.unbounded",
 		[]string{"GET /a?limit=100000 HTTP/1.1\n---\n200\n\n[" + strings.Repeat("{\"a\":1},", 600) + "{}]", "GET /a?per_page=5000 HTTP/1.1\n---\n200\n\n[" + strings.Repeat("{\"a\":1},", 1000) + "{}]"},
 		[]string{"GET /a?limit=100000 HTTP/1.1\n---\n200\n\n[" + strings.Repeat("{\"a\":1},", 100) + "{}]", "GET /a?limit=100 HTTP/1.1\n---\n200\n\n[" + strings.Repeat("{\"a\":1},", 600) + "{}]", "GET /a?q=100000 HTTP/1.1\n---\n200\n\n[" + strings.Repeat("{\"a\":1},", 600) + "{}]", "GET /a?limit=10000 HTTP/1.1\n---\n400\n\n[" + strings.Repeat("{\"a\":1},", 600) + "{}]", "GET /a HTTP/1.1\n---\n200\n\n[" + strings.Repeat("{\"a\":1},", 600) + "{}]"}},
-	{"mass.assign", nil, nil}, // TestPrivilegedFieldsAreRare
-	{"val.5xx", nil, nil},     // TestUnusualInputBreaksTheServer
 }
 
 func upload(name, kind, content string) string {
@@ -142,46 +140,10 @@ func TestInnocentValuesAreNoAttackAtAll(t *testing.T) {
 	}
 }
 
-func TestPrivilegedFieldsAreRare(t *testing.T) {
-	normal := talk{text: `POST /users HTTP/1.1` + "\n\n" + `{"name":"jo"}` + "\n---\n200\n\n" + `{"id":1,"name":"jo","role":"user"}`, times: 12}
-	taken := `POST /users HTTP/1.1` + "\n\n" + `{"name":"jo","role":"admin"}` + "\n---\n200\n\n" + `{"id":1,"name":"jo","role":"admin"}`
-	if f := find(conclude(t, "/users", normal, talk{text: taken}), "mass.assign"); f == nil || f.Severity != analyze.High {
-		t.Errorf("a role that was taken over: %+v", f)
-	}
-	for name, talks := range map[string][]talk{
-		"ignored":  {normal, {text: strings.Replace(taken, `"role":"admin"}`+"\n---\n200\n\n"+`{"id":1,"name":"jo","role":"admin"}`, `"role":"admin"}`+"\n---\n200\n\n"+`{"id":1,"name":"jo","role":"user"}`, 1)}},
-		"refused":  {normal, {text: strings.Replace(taken, "---\n200", "---\n403", 1)}},
-		"usual":    {normal, {text: taken, times: 12}},
-		"few":      {{text: taken}},
-		"admin's":  {normal, {text: strings.Replace(taken, "POST /users", "POST /admin/users", 1)}},
-		"negative": {normal, {text: strings.ReplaceAll(taken, `"role":"admin"`, `"admin":false`)}},
-	} {
-		if f := find(conclude(t, "/users", talks...), "mass.assign"); f != nil {
-			t.Errorf("%s: %s", name, f.Summary)
-		}
-	}
-}
-
-func TestUnusualInputBreaksTheServer(t *testing.T) {
-	good := talk{text: "GET /a?v=1 HTTP/1.1" + ok, times: 20}
-	bad := talk{text: "GET /a?v=1'+OR+'1'%3D'1 HTTP/1.1\n---\n500\n\noops"}
-	if f := find(conclude(t, "/a", good, bad), "val.5xx"); f == nil || f.Severity != analyze.Low {
+func TestInputThatBreaksTheServerAgainAndAgainIsWorse(t *testing.T) {
+	talks := join(query(20, "1"), []talk{{text: "GET /a?v=1'+OR+'1'%3D'1 HTTP/1.1\n---\n500", times: 3}})
+	if f := find(conclude(t, "/a", talks...), "val.5xx"); f == nil || f.Severity != analyze.Medium {
 		t.Errorf("%+v", f)
-	}
-	bad.times = 3
-	if f := find(conclude(t, "/a", good, bad), "val.5xx"); f == nil || f.Severity != analyze.Medium {
-		t.Errorf("again and again: %+v", f)
-	}
-	for name, talks := range map[string][]talk{
-		"always broken": {good, {text: "GET /a?v=1 HTTP/1.1\n---\n500", times: 20}, bad},
-		"too few":       {{text: "GET /a?v=1 HTTP/1.1" + ok, times: 5}, bad},
-		"refused":       {good, {text: strings.Replace(bad.text, "---\n500", "---\n400", 1)}},
-		"plain input":   {good, {text: "GET /a?v=O'Brien HTTP/1.1\n---\n500"}},
-		"answered":      {good, {text: strings.Replace(bad.text, "---\n500", "---\n200", 1)}},
-	} {
-		if f := find(conclude(t, "/a", talks...), "val.5xx"); f != nil {
-			t.Errorf("%s: %s", name, f.Summary)
-		}
 	}
 }
 

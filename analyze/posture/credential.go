@@ -88,6 +88,7 @@ type Reader struct {
 	lower   [64]byte
 	plain   []byte // a value decoded twice
 	number  [20]byte
+	address [16]byte
 }
 
 type nameKey struct {

@@ -74,6 +74,12 @@ const (
 	InvalidLength                       // a Content-Length that is no number
 )
 
+// Expansion is what undoing a content coding made of a body.
+type Expansion struct {
+	Coded, Decoded int64 // bytes
+	Stopped        bool  // at the decoder's limit: there is more
+}
+
 // SetCookie is a cookie handed out.
 type SetCookie struct {
 	Place                      analyze.Place
@@ -103,6 +109,8 @@ type Observation struct {
 	RequestBody    []byte        // decoded, as much as there is
 	ResponseBody   []byte
 	ResponseSize   int64 // of the whole body, decoded; 0: as much as there is
+	// Expansion of the two bodies by their content coding.
+	Expansion [2]Expansion
 	// Partial: the head of the request was not seen whole, so that no credential
 	// means nothing.
 	Partial bool
@@ -136,8 +144,14 @@ type Observation struct {
 	privileged                                             string
 	account                                                uint64 // keyed hash of who wants to sign in, 0: nobody
 	echoed                                                 bool
-	work                                                   bool  // a value asks for much work
-	guards                                                 uint8 // bits of guards in the answer
+	forwarded                                              bool        // a gateway left its mark
+	paged                                                  bool        // a parameter says which part is wanted
+	twice                                                  string      // a parameter that came twice
+	pairs                                                  [][2]uint64 // hashes of parameters and their values
+	given                                                  []given
+	names                                                  []byte // of given, one after the other
+	work                                                   bool   // a value asks for much work
+	guards                                                 uint8  // bits of guards in the answer
 	principalHash                                          uint64
 	public                                                 bool // an endpoint that is meant for everybody
 	sensitive                                              bool // some hit in the response weighs
@@ -175,7 +189,7 @@ const (
 // Begin starts an observation; the one before is over.
 func (r *Reader) Begin() *Observation {
 	o := &r.o
-	*o = Observation{r: r, seq: o.seq + 1, Credentials: o.Credentials[:0], SetCookies: o.SetCookies[:0], Hits: o.Hits[:0], attacks: o.attacks[:0], heads: o.heads[:0]}
+	*o = Observation{r: r, seq: o.seq + 1, Credentials: o.Credentials[:0], SetCookies: o.SetCookies[:0], Hits: o.Hits[:0], attacks: o.attacks[:0], heads: o.heads[:0], pairs: o.pairs[:0], given: o.given[:0], names: o.names[:0]}
 	return o
 }
 
@@ -218,6 +232,8 @@ func (o *Observation) RequestHeader(name, value []byte) {
 		o.userAgent = value
 	case "referer":
 		o.referer = value
+	case "x-forwarded-for", "forwarded", "via", "x-real-ip", "x-envoy-external-address", "x-envoy-attempt-count", "x-kong-request-id", "x-amzn-trace-id", "cf-connecting-ip", "cf-ray", "x-azure-ref", "x-cloud-trace-context":
+		o.forwarded = true
 	case "x-forwarded-client-cert", "x-ssl-client-cert", "ssl-client-cert", "x-client-cert", "x-ssl-client-s-dn", "x-ssl-client-dn", "x-amzn-mtls-clientcert-subject":
 		if len(value) > 0 {
 			o.gateway = true
@@ -356,12 +372,17 @@ func (o *Observation) Parameter(key, value []byte) {
 	o.Key(analyze.InQuery, nil, key)
 	o.value(analyze.InQuery, key, value)
 	o.work = o.work || laborious(value)
+	o.repeated(key, value)
+	o.give(analyze.InQuery, key, value)
 	lower := o.r.lowered(key)
 	switch string(lower) {
 	case "limit", "size", "per_page", "perpage", "page_size", "pagesize", "count", "first", "top", "$top", "max", "rows":
 		if len(value) >= 4 && len(value) <= 9 && len(bytes.Trim(value, "0123456789")) == 0 {
 			o.page = o.r.name(queryName, key).place.Name
 		}
+		o.paged = true
+	case "page", "offset", "cursor", "after", "before", "skip", "start", "page_token", "pagetoken", "since", "from", "until", "next", "last", "$skip", "page[size]", "page[number]", "continuation", "marker":
+		o.paged = true
 	case "query":
 		if bytes.IndexByte(value, '{') >= 0 && bytes.HasSuffix(o.Path, []byte("graphql")) {
 			o.gql.read(value)
@@ -421,6 +442,7 @@ func loopbackURL(rest []byte) bool {
 // Field takes a field at the top of the request's body.
 func (o *Observation) Field(key, value []byte) {
 	o.privilege(key, value)
+	o.give(analyze.InBody, key, value)
 	if o.account == 0 && len(value) > 0 && accountName(o.r.lowered(key)) && hasSegment(o.Path, loginWords) {
 		o.account = o.r.secret(Other, value).Hash
 	}
@@ -608,14 +630,14 @@ func (o *Observation) principal() {
 func (r *Reader) anonymous(client netip.Addr, agent []byte) string {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
-	a := client.As16()
-	h.Write(a[:])
+	r.address = client.As16()
+	h.Write(r.address[:])
 	h.Write(agent)
 	sum := h.Sum64()
 	if s := r.secrets[sum]; s != nil {
 		return s.Principal
 	}
-	s := &Secret{Principal: r.key.Fingerprint("client", append(a[:len(a):len(a)], agent...))}
+	s := &Secret{Principal: r.key.Fingerprint("client", append(r.address[:len(r.address):len(r.address)], agent...))}
 	if len(r.secrets) >= r.opts.Secrets {
 		clear(r.secrets)
 	}

@@ -144,6 +144,12 @@ func isToken(kind string) bool {
 
 func isPassword(kind string) bool { return kind == "password" || kind == "pin_code" }
 
+// bypasses reports whether a public client talks to an inner address.
+func (o *Observation) bypasses() bool {
+	client, server := o.Client.Addr().Unmap(), o.Server.Addr().Unmap()
+	return client.IsValid() && server.IsValid() && !within(client) && within(server) && !o.public && o.Method != "OPTIONS"
+}
+
 // at reports whether the hit is in that part of a message.
 func (h *Hit) at(side analyze.Side, where analyze.Where) bool {
 	return h.Place.Side == side && h.Place.Where == where
@@ -172,7 +178,7 @@ const (
 )
 
 // Rules is the catalogue.
-var Rules = slices.Concat(plainRules, attackRules, windowRules, volumeRules)
+var Rules = slices.Concat(plainRules, attackRules, windowRules, volumeRules, inputRules, storedRules)
 
 var plainRules = []Rule{
 	{
@@ -1301,6 +1307,59 @@ var plainRules = []Rule{
 		exchange: func(o *Observation, e *emitter) {
 			if o.Status == 429 && len(o.retryAfter) == 0 {
 				e.see(analyze.Place{Side: analyze.Response, Where: analyze.InHeader, Name: "retry-after"}, analyze.Info)
+			}
+		},
+	},
+	{
+		Rule: analyze.Rule{ID: "res.bomb", Title: "Body that unpacks to a hundred times its size", Practice: analyze.Management, Severity: analyze.Medium, Level: analyze.Proved,
+			Trigger: "a content coding undone to more than a hundred times the bytes and more than 10 MB, or to where the decoder's own limit stopped it",
+			Quiet:   "small bodies of one repeated byte are left out: 256 KB at the least",
+			Why:     "A few kilobytes fill the memory of whoever unpacks them: the service, a proxy, a scanner.",
+			Fix:     "Limit the decoded size of bodies, not only the size on the wire.",
+			OWASP:   []string{"API4:2023"}, CWE: []string{"CWE-409"}},
+		say: "A body unpacked to far more than it seems",
+		exchange: func(o *Observation, e *emitter) {
+			for side, x := range o.Expansion {
+				if x.Coded > 0 && x.Decoded > 100*x.Coded && (x.Decoded > 10<<20 || x.Stopped && x.Decoded >= 256<<10) {
+					e.see(analyze.Place{Side: analyze.Side(side), Where: analyze.InBody}, analyze.Medium)
+				}
+			}
+		},
+	},
+	{
+		Rule: analyze.Rule{ID: "gw.bypass", Title: "The gateway is passed by", Practice: analyze.Management, Severity: analyze.High, Level: analyze.Inferred,
+			Trigger: "a service at an inner address that answers a public client without any mark of a gateway, where 95 of 100 and at least fifty other answers carry one",
+			Quiet:   "callers from inside are their own kind; health probes and other public paths are left out",
+			Why:     "Authentication, limits and filters of the gateway do not hold for whoever knows the address behind it.",
+			Fix:     "Accept connections from the gateway only (network policy, mutual TLS) and check its header.",
+			OWASP:   []string{"API8:2023", "API9:2023"}, CWE: []string{"CWE-288"}},
+		say: "Public clients reached the service past its gateway", scope: ofService, need: success,
+		exchange: func(o *Observation, e *emitter) {
+			if !o.forwarded && o.bypasses() {
+				e.see(analyze.Place{Name: o.ServerName}, analyze.High)
+			}
+		},
+		judge: func(t *Tally, c *Context, v *verdict) bool {
+			v.detail = fmt.Sprintf("%d other answers carried a gateway's mark (fifty and 19 times as many needed)", c.Stats.Forwarded)
+			return c.Stats.Forwarded >= 50 && c.Stats.Forwarded >= 19*c.Stats.Direct
+		},
+	},
+	{
+		Rule: analyze.Rule{ID: "test.scan-success", Title: "A scanner's attack took effect", Practice: analyze.Testing, Severity: analyze.Critical, Level: analyze.Proved,
+			Trigger: "a request of a known scanner with an injection whose answer shows the effect",
+			Quiet:   "the effect must be in the answer, as for inj.effect",
+			Why:     "A tool that anybody can download found a way in, and so will others.",
+			Fix:     "If the test is yours, fix what it found first; if not, treat it as a break-in.",
+			OWASP:   []string{"API8:2023"}, CWE: []string{"CWE-74"}},
+		say: "A scanner's payload took effect", need: attempts | answered,
+		exchange: func(o *Observation, e *emitter) {
+			if o.r.scanner(o.userAgent) == "" {
+				return
+			}
+			for i := range o.attacks {
+				if a := &o.attacks[i]; o.effect(a) {
+					o.report(e, a, analyze.Critical)
+				}
 			}
 		},
 	},

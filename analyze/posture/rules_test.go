@@ -33,6 +33,7 @@ type talk struct {
 	takes   time.Duration
 	every   time.Duration // after the one before; 0 is a second
 	at      time.Duration // since noon
+	expands Expansion     // of the request's body
 }
 
 const (
@@ -62,7 +63,7 @@ func conclude(t *testing.T, template string, talks ...talk) []analyze.Finding {
 			Observe(o, &endpoint, &service)
 		}
 	}
-	c := Context{Service: "api.example.org", Method: method, Template: template, Around: service.Stats(), First: now, Last: now, Latency: latency}
+	c := Context{Service: "api.example.org", Method: method, Template: template, Around: service.Stats(), First: now, Last: now, Latency: latency, Home: &service}
 	list := endpoint.Findings(c, nil)
 	c.Method, c.Template = "", ""
 	list = service.Findings(c, list)
@@ -103,6 +104,7 @@ func play(t *testing.T, r *Reader, k talk, frame uint64) *Observation {
 	o.Path = []byte(path)
 	o.Peer = PeerOf(o.Client.Addr(), o.Server.Addr())
 	o.Latency = k.takes
+	o.Expansion[0] = k.expands
 	for pair := range strings.SplitSeq(query, "&") {
 		if name, value, ok := strings.Cut(pair, "="); ok {
 			name, _ = url.QueryUnescape(name)
@@ -164,6 +166,10 @@ func fields(o *Observation, text string, answered func()) {
 			o.Text([]byte(key), []byte(v))
 			if depth == 1 {
 				o.Field([]byte(key), []byte(v))
+			}
+		case nil:
+			if depth == 1 {
+				o.Field([]byte(key), []byte("null"))
 			}
 		default:
 			if depth == 1 {

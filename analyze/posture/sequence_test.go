@@ -18,7 +18,7 @@ type sequence struct {
 	silent   [][]talk
 }
 
-var sequences = slices.Concat(windowSequences, volumeSequences)
+var sequences = slices.Concat(windowSequences, volumeSequences, inputSequences)
 
 func TestRowsThatTakeManyExchanges(t *testing.T) {
 	for _, c := range sequences {
@@ -90,11 +90,8 @@ var unfinished = map[string]bool{
 	"net.internal":         true,
 	"rate.header-missing":  true,
 	"xml.bomb":             true,
-	"mass.assign":          true,
-	"val.5xx":              true,
 	"gql.batch":            true,
 	"gql.suggest":          true,
-	"res.unbounded":        true,
 }
 
 // Every row has five conversations on which it fires and five near misses.

@@ -19,7 +19,10 @@ type State struct {
 	findings tally.Table[findingKey, *Tally]
 	stats    Stats
 	windows  tally.Table[windowKey, *window]
-	volume   *volume // of an endpoint; nil: nothing was asked of it
+	volume   *volume                      // of an endpoint; nil: nothing was asked of it
+	inputs   tally.Table[uint64, *input]  // of an endpoint
+	shown    tally.Table[uint64, *markup] // by an endpoint's pages
+	written  tally.Table[uint64, *markup] // by a service's callers
 }
 
 // Limit is how many findings a [State] keeps.
@@ -45,6 +48,8 @@ type Stats struct {
 	HSTS            uint64 // of these, with Strict-Transport-Security
 	Clean           uint64 // successes without anything like an attack
 	CleanMost       uint64 // the largest answer of these, in bytes
+	Forwarded       uint64 // successes that came through a gateway
+	Direct          uint64 // successes of public clients at an inner address that did not
 	Broken          uint64 // 5xx
 	Answered        uint64 // exchanges with a status
 }
@@ -60,6 +65,8 @@ func (s *Stats) Add(o Stats) {
 	s.HSTS += o.HSTS
 	s.Clean += o.Clean
 	s.CleanMost = max(s.CleanMost, o.CleanMost)
+	s.Forwarded += o.Forwarded
+	s.Direct += o.Direct
 	s.Broken += o.Broken
 	s.Answered += o.Answered
 }
@@ -116,6 +123,20 @@ func (t *Tally) sample(at tally.Moment, s analyze.Sample) {
 // Merge adds what o remembers.
 func (s *State) Merge(o *State) {
 	s.stats.Add(o.stats)
+	if o.inputs.Len() > 0 || o.inputs.Full() {
+		if s.inputs.Len() == 0 && !s.inputs.Full() {
+			s.inputs = tally.NewTable[uint64, *input](maxInputs, tally.Mix)
+		}
+		s.inputs.Merge(&o.inputs, newInput, (*input).merge)
+	}
+	for _, t := range [...]struct{ into, from *tally.Table[uint64, *markup] }{{&s.shown, &o.shown}, {&s.written, &o.written}} {
+		if t.from.Len() > 0 || t.from.Full() {
+			if t.into.Len() == 0 && !t.into.Full() {
+				*t.into = tally.NewTable[uint64, *markup](maxMarkup, tally.Mix)
+			}
+			t.into.Merge(t.from, newMarkup, (*markup).merge)
+		}
+	}
 	if o.volume != nil {
 		if s.volume == nil {
 			s.volume = new(volume)
@@ -145,7 +166,7 @@ func (s *State) table() *tally.Table[findingKey, *Tally] {
 // Renamed returns the state with other places: what became the same place is
 // added up.
 func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
-	n := &State{stats: s.stats, windows: s.windows, volume: s.volume}
+	n := &State{stats: s.stats, windows: s.windows, volume: s.volume, inputs: s.inputs, shown: s.shown, written: s.written}
 	if s.findings.Len() > 0 || s.findings.Full() {
 		t := n.table()
 		s.findings.All(func(k findingKey, from *Tally) {
@@ -160,7 +181,7 @@ func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
 
 // Len is the measure of its memory, in findings and what takes as much.
 func (s *State) Len() int {
-	n := s.findings.Len() + s.windows.Len()/4
+	n := s.findings.Len() + s.windows.Len()/4 + s.inputs.Len() + s.shown.Len() + s.written.Len()
 	if s.volume != nil {
 		n += s.volume.weight()
 	}
@@ -268,6 +289,12 @@ func count(o *Observation, s *Stats) {
 		s.Unauthenticated++
 	}
 	if o.Success {
+		switch {
+		case o.forwarded:
+			s.Forwarded++
+		case o.bypasses():
+			s.Direct++
+		}
 		switch o.Wire {
 		case analyze.Plaintext:
 			s.PlainSuccess++
@@ -295,6 +322,7 @@ type Context struct {
 	First     time.Time // of the endpoint, or of the service
 	Last      time.Time
 	Latency   *tally.Latency // of the endpoint; nil: not known
+	Home      *State         // of the service; nil: not known
 
 	windows *tally.Table[windowKey, *window]
 }

@@ -128,9 +128,13 @@ func TestFindingsAreBounded(t *testing.T) {
 // quietWords are made once, so that the tests count only our own allocations.
 var quietWords = [][]byte{[]byte("Host"), []byte("api.example.org"), []byte("User-Agent"), []byte("Authorization"), []byte("Accept"), []byte("X-Request-Id"), []byte("page"), []byte("1"), []byte("Content-Type"), []byte("application/json"), []byte("Content-Length"), []byte("1000"), []byte("Date"), []byte("Sun, 01 Mar 2026 12:00:00 GMT")}
 
+func moment(n int) tally.Moment {
+	return tally.Moment{Nano: now.UnixNano() + int64(n)*int64(time.Millisecond), Frame: uint64(n)}
+}
+
 // quiet is an everyday exchange: a token, JSON, nothing wrong but the wire.
 func quiet(o *Observation, token, agent, path []byte) {
-	o.At, o.Latency = tally.Moment{Nano: now.UnixNano() + int64(o.seq)*int64(time.Millisecond), Frame: o.seq}, time.Millisecond
+	o.At, o.Latency = moment(int(o.seq)), time.Millisecond
 	o.Method, o.Host, o.Path, o.Status, o.Wire = "GET", "api.example.org", path, 200, analyze.Plaintext
 	o.ServerName = "10.0.0.1:80"
 	o.RequestHeader(quietWords[0], quietWords[1])

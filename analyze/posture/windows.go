@@ -65,6 +65,12 @@ func (o *Observation) watch(endpoint, service *State) {
 	}
 	if endpoint != nil {
 		o.measure(endpoint)
+		if o.Success {
+			o.learn(endpoint)
+		}
+	}
+	if service != nil {
+		o.store(endpoint, service)
 	}
 	if endpoint != nil && o.account != 0 && hasSegment(o.Path, loginWords) {
 		failure := o.Status == 401 || o.Status == 403 || o.SoftFailure

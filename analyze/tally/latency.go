@@ -85,6 +85,15 @@ func (h *Histogram) Quantile(q float64) float64 {
 	return 0
 }
 
+// Above is how many amounts are larger than n, as far as buckets tell: those that
+// share its own are not counted.
+func (h *Histogram) Above(n uint64) (sum uint64) {
+	for i := max(bucket(n)+1-h.low, 0); i < len(h.count); i++ {
+		sum += uint64(h.count[i])
+	}
+	return sum
+}
+
 // Latency is a [Histogram] of durations.
 type Latency struct{ h Histogram }
 
