@@ -9,3 +9,4 @@
 package bpf
 
 //go:generate go tool bpf2go -target amd64,arm64 -cc clang-14 -strip llvm-strip-14 -cflags "-O2 -g -mcpu=v3 -Wall -Werror" -type event -type event_kind -type event_direction -type socket_role -type skip_reason -type counter -type listed -type lists -type filter -type network -no-global-types sockets sockets.bpf.c
+//go:generate go tool bpf2go -target amd64,arm64 -cc clang-14 -strip llvm-strip-14 -cflags "-O2 -g -mcpu=v3 -Wall -Werror" -no-global-types tls tls.bpf.c

@@ -60,6 +60,7 @@ type Event struct {
 	Role      Role
 	Reason    Reason
 	Joined    bool // the connection was there before us
+	Inside    bool // the bytes are the plaintext inside of TLS
 	Local     netip.AddrPort
 	Remote    netip.AddrPort
 	Command   [16]byte // name of the thread, ended by NUL
@@ -79,7 +80,7 @@ func (e *Event) decode(b []byte) bool {
 	length := o.Uint32(b[36:])
 	e.Size, e.PID, e.NetNS = o.Uint32(b[32:]), o.Uint32(b[40:]), o.Uint32(b[44:])
 	e.Kind, e.Direction, e.Role, e.Reason = Kind(b[48]), Direction(b[49]&1), Role(b[50]), Reason(b[51])
-	e.Joined = b[53] != 0
+	e.Joined, e.Inside = b[53] != 0, b[58] != 0
 	e.Local = end(b[52], b[64:80], o.Uint16(b[54:]))
 	e.Remote = end(b[52], b[80:96], o.Uint16(b[56:]))
 	copy(e.Command[:], b[96:112])

@@ -21,6 +21,12 @@ enum event_direction {
 	DIRECTION_RECEIVED = 1,
 };
 
+/* Where the bytes were seen. */
+enum layer {
+	LAYER_SOCKET = 0, /* as the socket had them */
+	LAYER_TLS = 1,    /* inside of TLS, by a probe in its library */
+};
+
 /* Who opened the connection. */
 enum socket_role {
 	ROLE_UNKNOWN = 0, /* it was there before us */
@@ -50,7 +56,8 @@ struct event {
 	__u8 family; /* AF_INET or AF_INET6 */
 	__u8 joined; /* the connection was there before us */
 	__u16 local_port, remote_port;
-	__u16 pad[3];
+	__u8 layer; /* enum layer */
+	__u8 pad[5];
 	__u8 local[16], remote[16]; /* IPv4 in the first four */
 	char command[16];
 };
@@ -67,7 +74,10 @@ enum counter {
 	COUNT_DROPPED = 7,    /* events lost because the ring was full */
 	COUNT_UNREADABLE = 8, /* calls without a buffer to read */
 	COUNT_FAULTS = 9,     /* buffers that could not be read */
-	COUNTERS = 10,
+	COUNT_TLS_CALLS = 10,     /* calls of TLS libraries with bytes */
+	COUNT_TLS_UNTIED = 11,    /* … that no socket could be given to */
+	COUNT_TLS_AMBIGUOUS = 12, /* … that more than one socket could */
+	COUNTERS = 13,
 };
 
 #define MAX_CGROUPS 16

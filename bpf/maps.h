@@ -23,8 +23,9 @@ struct socket {
 	__u8 verdict, role, family, joined;
 	__u8 tries; /* calls sniffed in vain */
 	__u8 ended; /* bit per direction */
+	__u8 tls;   /* what it speaks is TLS */
+	__u8 layer; /* of the bytes that offset counts */
 	__u16 local_port, remote_port;
-	__u16 pad;
 	__u8 local[16], remote[16];
 };
 
@@ -49,6 +50,14 @@ struct {
 	__type(key, struct ends);
 	__type(value, __u64);
 } tellers SEC(".maps");
+
+/* The same for what is inside of TLS: of two ends, only one may be readable. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct ends);
+	__type(value, __u64);
+} plain_tellers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -91,3 +100,80 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } namespaces SEC(".maps");
+
+/* A call of a TLS library that a thread, or a goroutine, is in. */
+struct tls_call {
+	__u64 object;  /* SSL *, gnutls_session_t, *tls.Conn */
+	__u64 base;    /* of the bytes */
+	__u64 length;  /* of what is sent */
+	__u64 written; /* where the library says how many there were; 0: it returns that */
+	__u32 direction;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* process and thread */
+	__type(value, struct tls_call);
+} tls_calls SEC(".maps");
+
+struct go_key {
+	__u64 goroutine;
+	__u32 pid, pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct go_key);
+	__type(value, struct tls_call);
+} go_calls SEC(".maps");
+
+/*
+ * The socket whose TLS records a thread received last, outside of any call of
+ * the library: programs with buffers of their own (memory BIOs) hand these to
+ * the library next. Taken out by that call, so that it is for one.
+ */
+struct thread {
+	struct socket socket;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+/* The connection that an object of a TLS library is for: its socket, as it was when they were tied. */
+struct secured_key {
+	__u64 object;
+	__u32 pid, pad;
+};
+
+struct secured {
+	struct socket socket; /* offset and turn count what is inside of TLS */
+	__u64 ahead;          /* bytes shown of a call that has not returned yet, or is to be made again */
+	__u8 certain;         /* seen by a call inside of a call */
+	__u8 ambiguous;       /* more than one socket could be it: nothing is told */
+	__u8 judged;          /* whether this end tells is known */
+	__u8 pad[5];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct secured_key);
+	__type(value, struct secured);
+} secured SEC(".maps");
+
+/* Calls by the file that they were in: what user space keeps an eye on. */
+#define FILES 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FILES);
+	__type(key, __u32);
+	__type(value, __u64);
+} hits SEC(".maps");

@@ -16,21 +16,10 @@
 #include <bpf/bpf_endian.h>
 #include "event.h"
 #include "maps.h"
+#include "emit.h"
+#include "tie.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-/* Bounds that user space sets before the program is loaded. */
-const volatile __u32 turn_bytes = 1 << 20;    /* shown of one side until the other speaks */
-const volatile __u32 handshake_bytes = 16384; /* shown of each direction of TLS */
-const volatile __u32 wake_bytes = 64 << 10;   /* in the ring before the reader is woken */
-
-/* Of include/linux/socket.h, sched.h and arch/x86/include/asm/thread_info.h. */
-#define MSG_PEEK 0x2
-#define MSG_TRUNC 0x20
-#define MSG_ERRQUEUE 0x2000
-#define PF_KTHREAD 0x00200000
-#define PF_IO_WORKER 0x00000010
-#define TS_COMPAT 0x2
 
 /* So that the object describes to the Go side what both speak of. */
 const struct {
@@ -44,18 +33,20 @@ const struct {
 	enum lists lists;
 } *words __attribute__((unused));
 
+const volatile __u32 handshake_bytes = 16384; /* shown of each direction of TLS */
+const volatile bool tls_probes = false;       /* the programs of tls.bpf.c are there, too */
+
+/* Of include/linux/socket.h, sched.h and arch/x86/include/asm/thread_info.h. */
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
+#define PF_KTHREAD 0x00200000
+#define PF_IO_WORKER 0x00000010
+#define TS_COMPAT 0x2
+
 #define VECTORS 16        /* pieces of one call that are looked at */
-#define RECORDS 16        /* records made of one piece */
-#define RECORD_MAX 16384  /* bytes of a record */
 #define TRIES_NEW 2       /* calls until a connection seen from its start speaks nothing of ours */
 #define TRIES_JOINED 32   /* … one that we joined may be in the middle of a body */
-
-static __always_inline void count(__u32 which, __u64 n)
-{
-	__u64 *c = bpf_map_lookup_elem(&counters, &which);
-	if (c)
-		*c += n;
-}
 
 /* The buffers of the system call that this thread is in. */
 struct buffers {
@@ -195,113 +186,6 @@ __noinline int wanted(struct socket *s)
 	return f->cgroups == 0 || in_cgroups(f);
 }
 
-static __always_inline void fill(struct event *e, struct socket *s, __u8 kind, __u8 direction)
-{
-	e->time = bpf_ktime_get_boot_ns();
-	e->socket = s->cookie;
-	e->cgroup = s->cgroup;
-	e->pid = bpf_get_current_pid_tgid() >> 32;
-	e->netns = s->netns;
-	e->kind = kind;
-	e->direction = direction;
-	e->role = s->role;
-	e->reason = SKIP_NONE;
-	e->family = s->family;
-	e->joined = s->joined;
-	e->local_port = s->local_port;
-	e->remote_port = s->remote_port;
-	e->pad[0] = e->pad[1] = e->pad[2] = 0;
-	__builtin_memcpy(e->local, s->local, 16);
-	__builtin_memcpy(e->remote, s->remote, 16);
-	bpf_get_current_comm(e->command, sizeof(e->command));
-}
-
-static __always_inline __u64 wake(void)
-{
-	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-}
-
-/* Says something of a socket that needs no bytes. */
-static __always_inline void tell(struct socket *s, __u8 kind, __u8 direction, __u64 offset, __u32 size, __u8 reason)
-{
-	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e) {
-		count(COUNT_DROPPED, 1);
-		return;
-	}
-	fill(e, s, kind, direction);
-	e->offset = offset;
-	e->size = size;
-	e->length = 0;
-	e->reason = reason;
-	count(COUNT_EVENTS, 1);
-	bpf_ringbuf_submit(e, wake());
-}
-
-/* Bytes of one direction that lie in one piece. */
-struct run {
-	__u64 base, offset;
-	__u32 length;
-	__u32 direction;
-};
-
-/* A record of a size class: the ring wants to know at load time how long it is. */
-#define RECORD(SIZE)                                                                     \
-	static __always_inline __u8 record_##SIZE(struct socket *s, struct run *r, __u32 n)  \
-	{                                                                                    \
-		struct {                                                                         \
-			struct event e;                                                              \
-			__u8 data[SIZE];                                                             \
-		} *out = bpf_ringbuf_reserve(&events, sizeof(*out), 0);                          \
-		if (!out)                                                                        \
-			return SKIP_FULL;                                                            \
-		fill(&out->e, s, EVENT_DATA, r->direction);                                      \
-		out->e.offset = r->offset;                                                       \
-		out->e.size = out->e.length = n;                                                 \
-		if (n > SIZE)                                                                    \
-			n = SIZE;                                                                    \
-		if (bpf_probe_read_user(out->data, n, (void *)r->base)) {                        \
-			bpf_ringbuf_discard(out, BPF_RB_NO_WAKEUP);                                  \
-			return SKIP_FAULT;                                                           \
-		}                                                                                \
-		bpf_ringbuf_submit(out, wake());                                                 \
-		return SKIP_NONE;                                                                \
-	}
-
-RECORD(256)
-RECORD(1024)
-RECORD(4096)
-RECORD(16384)
-
-/* Shows a run, in records. Of its own, so that it is verified once. */
-__noinline int show(struct socket *s, struct run *r)
-{
-	if (!s || !r)
-		return 0;
-	for (int i = 0; i < RECORDS && r->length; i++) {
-		__u32 n = r->length < RECORD_MAX ? r->length : RECORD_MAX;
-		__u8 failed = n <= 256    ? record_256(s, r, n)
-			      : n <= 1024 ? record_1024(s, r, n)
-			      : n <= 4096 ? record_4096(s, r, n)
-					  : record_16384(s, r, n);
-		if (failed) {
-			count(failed == SKIP_FULL ? COUNT_DROPPED : COUNT_FAULTS, 1);
-			count(COUNT_SKIPPED, n);
-		} else {
-			count(COUNT_EVENTS, 1);
-			count(COUNT_BYTES, n);
-		}
-		r->base += n;
-		r->offset += n;
-		r->length -= n;
-	}
-	if (r->length) {
-		tell(s, EVENT_SKIP, r->direction, r->offset, r->length, SKIP_BUDGET);
-		count(COUNT_SKIPPED, r->length);
-	}
-	return 0;
-}
-
 /* Shows n bytes of a call that begin at an offset of their direction. */
 static __always_inline void show_call(struct socket *s, struct buffers *b, __u32 direction, __u64 offset, __u32 n)
 {
@@ -354,6 +238,8 @@ static __always_inline __u8 sniff(const __u8 *b, __u32 n, bool joined)
 		return VERDICT_SNIFF;
 	if (b[0] == 0 && b[1] == 0 && b[3] == 4 && b[5] == 0 && b[6] == 0 && b[7] == 0)
 		return VERDICT_SHOW; /* SETTINGS of HTTP/2: the server may be first */
+	if (joined && b[0] >= 0x14 && b[0] <= 0x17 && b[1] == 3 && b[2] <= 4)
+		return VERDICT_TLS; /* any record */
 	if (joined && b[0] == 0 && b[3] <= 8 && (b[4] & 0xc2) == 0 && b[5] < 0x10)
 		return VERDICT_SHOW; /* what may be a frame of HTTP/2 */
 	for (int i = 0; i < 8; i++)
@@ -394,47 +280,47 @@ static __always_inline void describe(struct socket *s, struct sock *sk)
 	BPF_CORE_READ_INTO((struct in6_addr *)s->remote, sk, __sk_common.skc_v6_daddr);
 }
 
-static __always_inline bool in_order(const struct socket *s)
-{
-	for (int i = 0; i < 16; i++)
-		if (s->local[i] != s->remote[i])
-			return s->local[i] < s->remote[i];
-	return s->local_port <= s->remote_port;
-}
-
-static __always_inline void ends_of(const struct socket *s, struct ends *e)
-{
-	bool loopback = s->family == AF_INET ? s->remote[0] == 127 : s->remote[0] == 0;
-
-	__builtin_memset(e, 0, sizeof(*e));
-	if (loopback)
-		e->netns = s->netns;
-	if (in_order(s)) {
-		__builtin_memcpy(e->a, s->local, 16);
-		__builtin_memcpy(e->b, s->remote, 16);
-		e->a_port = s->local_port;
-		e->b_port = s->remote_port;
-	} else {
-		__builtin_memcpy(e->a, s->remote, 16);
-		__builtin_memcpy(e->b, s->local, 16);
-		e->a_port = s->remote_port;
-		e->b_port = s->local_port;
-	}
-}
-
 /* Whether the other end of the connection is told of already. */
 __noinline int far_end(struct socket *s)
 {
-	struct ends e;
-	__u64 cookie, *teller;
+	return s && told_by_other(&tellers, s);
+}
+
+/*
+ * The bytes of a socket are TLS. If the thread is inside of a call of a TLS
+ * library, they belong to its object; else the next call may be for them.
+ */
+__noinline int tie(struct socket *s, int direction)
+{
+	struct go_key g = {};
+	struct secured_key k = {};
+	struct tls_call *c;
+	struct secured *object;
+	struct thread t;
+	__u64 thread = bpf_get_current_pid_tgid();
 
 	if (!s)
 		return 0;
-	cookie = s->cookie;
-	ends_of(s, &e);
-	bpf_map_update_elem(&tellers, &e, &cookie, BPF_NOEXIST);
-	teller = bpf_map_lookup_elem(&tellers, &e);
-	return teller && *teller != cookie;
+	c = bpf_map_lookup_elem(&tls_calls, &thread);
+	if (!c) {
+		g.pid = thread >> 32;
+		g.goroutine = goroutine();
+		c = bpf_map_lookup_elem(&go_calls, &g);
+	}
+	if (!c) {
+		if (direction == DIRECTION_RECEIVED) {
+			t.socket = *s;
+			bpf_map_update_elem(&threads, &thread, &t, BPF_ANY);
+		}
+		return 0;
+	}
+	k.pid = thread >> 32;
+	k.object = c->object;
+	secure(&k, s, true);
+	object = bpf_map_lookup_elem(&secured, &k);
+	if (object && direction == DIRECTION_SENT)
+		underway(object, c);
+	return 0;
 }
 
 /* Judges a socket that is new, or that a changed filter may see otherwise. */
@@ -504,6 +390,8 @@ static __always_inline int passed(struct sock *sk, int n, int flags, const __u32
 	s->offset[direction] = offset + n;
 	s->turn[!direction] = 0;
 
+	if (s->tls && tls_probes && s->verdict != VERDICT_UNWANTED)
+		tie(s, direction);
 	switch (s->verdict) {
 	case VERDICT_UNWANTED:
 		count(COUNT_UNWANTED, 1);
@@ -536,6 +424,9 @@ static __always_inline int passed(struct sock *sk, int n, int flags, const __u32
 			}
 			return 0;
 		}
+		s->tls = said == VERDICT_TLS;
+		if (s->tls && tls_probes)
+			tie(s, direction);
 		if (far_end(s)) {
 			s->verdict = VERDICT_FAR_END;
 			count(COUNT_FAR_END, 1);
@@ -571,8 +462,6 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state, struct sock *sk, int old, int new)
 {
 	struct socket *s;
-	struct ends e;
-	__u64 *teller;
 
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
@@ -595,11 +484,10 @@ int BPF_PROG(state, struct sock *sk, int old, int new)
 		return 0;
 	if (told(s)) {
 		tell(s, EVENT_CLOSE, DIRECTION_SENT, s->offset[DIRECTION_RECEIVED], 0, SKIP_NONE);
-		ends_of(s, &e);
-		teller = bpf_map_lookup_elem(&tellers, &e);
-		if (teller && *teller == s->cookie)
-			bpf_map_delete_elem(&tellers, &e);
+		falls_silent(&tellers, s);
 	}
+	if (s->tls)
+		falls_silent(&plain_tellers, s);
 	__builtin_memset(s, 0, sizeof(*s)); /* a socket may connect again */
 	return 0;
 }

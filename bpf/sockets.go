@@ -39,9 +39,10 @@ func (f *Filter) Empty() bool {
 // SocketOptions bound what the kernel tells. Zero fields have the defaults.
 type SocketOptions struct {
 	Filter    Filter
-	Ring      int // bytes of the ring buffer, a power of two. 0: 8 MiB
-	Turn      int // bytes shown of one side until the other speaks. 0: 1 MiB
-	Handshake int // bytes shown of each direction of TLS. 0: 16 KiB
+	Ring      int  // bytes of the ring buffer, a power of two. 0: 8 MiB
+	Turn      int  // bytes shown of one side until the other speaks. 0: 1 MiB
+	Handshake int  // bytes shown of each direction of TLS. 0: 16 KiB
+	TLS       bool // AttachTLS will be called
 }
 
 // Counter names what is counted in the kernel; the numbers are those of enum counter.
@@ -49,16 +50,19 @@ type Counter uint8
 
 // Counters of the kernel.
 const (
-	Calls           = Counter(socketsCounterCOUNT_CALLS)      // system calls on TCP sockets that were looked at
-	Unwanted        = Counter(socketsCounterCOUNT_UNWANTED)   // … on sockets that the filter leaves out
-	Other           = Counter(socketsCounterCOUNT_OTHER)      // … that speak none of our protocols
-	FarEnd          = Counter(socketsCounterCOUNT_FAR_END)    // … whose other end is told of
-	Events          = Counter(socketsCounterCOUNT_EVENTS)     // events handed over
-	Bytes           = Counter(socketsCounterCOUNT_BYTES)      // bytes shown
-	Skipped         = Counter(socketsCounterCOUNT_SKIPPED)    // bytes not shown, whatever the reason
-	Dropped         = Counter(socketsCounterCOUNT_DROPPED)    // events lost because the ring was full
-	UnreadableCalls = Counter(socketsCounterCOUNT_UNREADABLE) // calls without a buffer to read
-	Faults          = Counter(socketsCounterCOUNT_FAULTS)     // buffers that could not be read
+	Calls           = Counter(socketsCounterCOUNT_CALLS)         // system calls on TCP sockets that were looked at
+	Unwanted        = Counter(socketsCounterCOUNT_UNWANTED)      // … on sockets that the filter leaves out
+	Other           = Counter(socketsCounterCOUNT_OTHER)         // … that speak none of our protocols
+	FarEnd          = Counter(socketsCounterCOUNT_FAR_END)       // … whose other end is told of
+	Events          = Counter(socketsCounterCOUNT_EVENTS)        // events handed over
+	Bytes           = Counter(socketsCounterCOUNT_BYTES)         // bytes shown
+	Skipped         = Counter(socketsCounterCOUNT_SKIPPED)       // bytes not shown, whatever the reason
+	Dropped         = Counter(socketsCounterCOUNT_DROPPED)       // events lost because the ring was full
+	UnreadableCalls = Counter(socketsCounterCOUNT_UNREADABLE)    // calls without a buffer to read
+	Faults          = Counter(socketsCounterCOUNT_FAULTS)        // buffers that could not be read
+	TLSCalls        = Counter(socketsCounterCOUNT_TLS_CALLS)     // calls of TLS libraries with bytes
+	TLSUntied       = Counter(socketsCounterCOUNT_TLS_UNTIED)    // … that no socket could be given to
+	TLSAmbiguous    = Counter(socketsCounterCOUNT_TLS_AMBIGUOUS) // … that more than one socket could
 	counters        = int(socketsCounterCOUNTERS)
 )
 
@@ -69,6 +73,7 @@ type Counts [counters]uint64
 // rest is safe beside it.
 type Sockets struct {
 	objects socketsObjects
+	tls     *tlsProbes // nil: not asked for
 	links   []link.Link
 	reader  *ringbuf.Reader
 	record  ringbuf.Record
@@ -137,9 +142,18 @@ func OpenSockets(o SocketOptions) (*Sockets, error) {
 			}
 		}
 	}
+	if err := spec.Variables["tls_probes"].Set(o.TLS); err != nil {
+		return nil, fmt.Errorf("set tls_probes: %w", err)
+	}
 	s := &Sockets{}
 	if err := spec.LoadAndAssign(&s.objects, nil); err != nil {
 		return nil, fmt.Errorf("load the programs: %w", err)
+	}
+	if o.TLS {
+		if err := s.loadTLS(o.Turn); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	if err := s.start(&o.Filter); err != nil {
 		s.Close()
@@ -285,6 +299,9 @@ func (s *Sockets) Close() error {
 	}
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
+	}
+	if s.tls != nil {
+		errs = append(errs, s.tls.objects.Close())
 	}
 	return errors.Join(append(errs, s.objects.Close())...)
 }

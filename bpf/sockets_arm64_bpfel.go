@@ -16,17 +16,20 @@ import (
 type socketsCounter uint32
 
 const (
-	socketsCounterCOUNT_CALLS      socketsCounter = 0
-	socketsCounterCOUNT_UNWANTED   socketsCounter = 1
-	socketsCounterCOUNT_OTHER      socketsCounter = 2
-	socketsCounterCOUNT_FAR_END    socketsCounter = 3
-	socketsCounterCOUNT_EVENTS     socketsCounter = 4
-	socketsCounterCOUNT_BYTES      socketsCounter = 5
-	socketsCounterCOUNT_SKIPPED    socketsCounter = 6
-	socketsCounterCOUNT_DROPPED    socketsCounter = 7
-	socketsCounterCOUNT_UNREADABLE socketsCounter = 8
-	socketsCounterCOUNT_FAULTS     socketsCounter = 9
-	socketsCounterCOUNTERS         socketsCounter = 10
+	socketsCounterCOUNT_CALLS         socketsCounter = 0
+	socketsCounterCOUNT_UNWANTED      socketsCounter = 1
+	socketsCounterCOUNT_OTHER         socketsCounter = 2
+	socketsCounterCOUNT_FAR_END       socketsCounter = 3
+	socketsCounterCOUNT_EVENTS        socketsCounter = 4
+	socketsCounterCOUNT_BYTES         socketsCounter = 5
+	socketsCounterCOUNT_SKIPPED       socketsCounter = 6
+	socketsCounterCOUNT_DROPPED       socketsCounter = 7
+	socketsCounterCOUNT_UNREADABLE    socketsCounter = 8
+	socketsCounterCOUNT_FAULTS        socketsCounter = 9
+	socketsCounterCOUNT_TLS_CALLS     socketsCounter = 10
+	socketsCounterCOUNT_TLS_UNTIED    socketsCounter = 11
+	socketsCounterCOUNT_TLS_AMBIGUOUS socketsCounter = 12
+	socketsCounterCOUNTERS            socketsCounter = 13
 )
 
 type socketsEvent struct {
@@ -47,7 +50,8 @@ type socketsEvent struct {
 	Joined     uint8
 	LocalPort  uint16
 	RemotePort uint16
-	Pad        [3]uint16
+	Layer      uint8
+	Pad        [5]uint8
 	Local      [16]uint8
 	Remote     [16]uint8
 	Command    [16]int8
@@ -130,15 +134,22 @@ const (
 	socketsMapCounters       = "counters"
 	socketsMapEvents         = "events"
 	socketsMapFilters        = "filters"
+	socketsMapGoCalls        = "go_calls"
+	socketsMapHits           = "hits"
 	socketsMapNamespaces     = "namespaces"
 	socketsMapNetworks       = "networks"
+	socketsMapPlainTellers   = "plain_tellers"
 	socketsMapPorts          = "ports"
+	socketsMapSecured        = "secured"
 	socketsMapSockets        = "sockets"
 	socketsMapTellers        = "tellers"
+	socketsMapThreads        = "threads"
+	socketsMapTlsCalls       = "tls_calls"
 	socketsProgReceived      = "received"
 	socketsProgSent          = "sent"
 	socketsProgState         = "state"
 	socketsVarHandshakeBytes = "handshake_bytes"
+	socketsVarTlsProbes      = "tls_probes"
 	socketsVarTurnBytes      = "turn_bytes"
 	socketsVarWakeBytes      = "wake_bytes"
 	socketsVarWords          = "words"
@@ -195,14 +206,20 @@ type socketsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketsMapSpecs struct {
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Events     *ebpf.MapSpec `ebpf:"events"`
-	Filters    *ebpf.MapSpec `ebpf:"filters"`
-	Namespaces *ebpf.MapSpec `ebpf:"namespaces"`
-	Networks   *ebpf.MapSpec `ebpf:"networks"`
-	Ports      *ebpf.MapSpec `ebpf:"ports"`
-	Sockets    *ebpf.MapSpec `ebpf:"sockets"`
-	Tellers    *ebpf.MapSpec `ebpf:"tellers"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Filters      *ebpf.MapSpec `ebpf:"filters"`
+	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
+	Hits         *ebpf.MapSpec `ebpf:"hits"`
+	Namespaces   *ebpf.MapSpec `ebpf:"namespaces"`
+	Networks     *ebpf.MapSpec `ebpf:"networks"`
+	PlainTellers *ebpf.MapSpec `ebpf:"plain_tellers"`
+	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Secured      *ebpf.MapSpec `ebpf:"secured"`
+	Sockets      *ebpf.MapSpec `ebpf:"sockets"`
+	Tellers      *ebpf.MapSpec `ebpf:"tellers"`
+	Threads      *ebpf.MapSpec `ebpf:"threads"`
+	TlsCalls     *ebpf.MapSpec `ebpf:"tls_calls"`
 }
 
 // socketsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -210,6 +227,7 @@ type socketsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketsVariableSpecs struct {
 	HandshakeBytes *ebpf.VariableSpec `ebpf:"handshake_bytes"`
+	TlsProbes      *ebpf.VariableSpec `ebpf:"tls_probes"`
 	TurnBytes      *ebpf.VariableSpec `ebpf:"turn_bytes"`
 	WakeBytes      *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	Words          *ebpf.VariableSpec `ebpf:"words"`
@@ -235,14 +253,20 @@ func (o *socketsObjects) Close() error {
 //
 // It can be passed to loadSocketsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketsMaps struct {
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Events     *ebpf.Map `ebpf:"events"`
-	Filters    *ebpf.Map `ebpf:"filters"`
-	Namespaces *ebpf.Map `ebpf:"namespaces"`
-	Networks   *ebpf.Map `ebpf:"networks"`
-	Ports      *ebpf.Map `ebpf:"ports"`
-	Sockets    *ebpf.Map `ebpf:"sockets"`
-	Tellers    *ebpf.Map `ebpf:"tellers"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Filters      *ebpf.Map `ebpf:"filters"`
+	GoCalls      *ebpf.Map `ebpf:"go_calls"`
+	Hits         *ebpf.Map `ebpf:"hits"`
+	Namespaces   *ebpf.Map `ebpf:"namespaces"`
+	Networks     *ebpf.Map `ebpf:"networks"`
+	PlainTellers *ebpf.Map `ebpf:"plain_tellers"`
+	Ports        *ebpf.Map `ebpf:"ports"`
+	Secured      *ebpf.Map `ebpf:"secured"`
+	Sockets      *ebpf.Map `ebpf:"sockets"`
+	Tellers      *ebpf.Map `ebpf:"tellers"`
+	Threads      *ebpf.Map `ebpf:"threads"`
+	TlsCalls     *ebpf.Map `ebpf:"tls_calls"`
 }
 
 func (m *socketsMaps) Close() error {
@@ -250,11 +274,17 @@ func (m *socketsMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Filters,
+		m.GoCalls,
+		m.Hits,
 		m.Namespaces,
 		m.Networks,
+		m.PlainTellers,
 		m.Ports,
+		m.Secured,
 		m.Sockets,
 		m.Tellers,
+		m.Threads,
+		m.TlsCalls,
 	)
 }
 
@@ -263,6 +293,7 @@ func (m *socketsMaps) Close() error {
 // It can be passed to loadSocketsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketsVariables struct {
 	HandshakeBytes *ebpf.Variable `ebpf:"handshake_bytes"`
+	TlsProbes      *ebpf.Variable `ebpf:"tls_probes"`
 	TurnBytes      *ebpf.Variable `ebpf:"turn_bytes"`
 	WakeBytes      *ebpf.Variable `ebpf:"wake_bytes"`
 	Words          *ebpf.Variable `ebpf:"words"`

@@ -13,9 +13,10 @@ import (
 type chunkKey struct {
 	id             uint64
 	client, server netip.AddrPort
+	encrypted      bool
 }
 
-func chunkKeyOf(c *capture.Conn) chunkKey { return chunkKey{c.ID, c.Client, c.Server} }
+func chunkKeyOf(c *capture.Conn) chunkKey { return chunkKey{c.ID, c.Client, c.Server, c.Encrypted} }
 
 // Chunk takes the next piece of a direction that is in order already. A jump
 // ahead in its offsets is a gap; a jump back is bytes that were seen. The first

@@ -8,6 +8,7 @@ package probe
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/netip"
@@ -39,6 +40,15 @@ type Options struct {
 	// Sockets bounds what is remembered of sockets; beyond, the one told of
 	// longest ago is forgotten and joined anew. 0: 65,536.
 	Sockets int
+	// TLS: what is inside of TLS is told of, too, for the libraries that are found.
+	// Source.Run finds them.
+	TLS bool
+	// Attach says of a file, by its path as its process sees it, whether it may be
+	// attached to; nil: all may.
+	Attach func(path string) bool
+	// TLSCalls is how many calls a second of one library are borne; beyond, it is
+	// not read any more. 0: 100,000; below 0: any number.
+	TLSCalls int
 	// Party describes a process; nil: its number and name are all that is said.
 	Party func(pid uint32, cgroup uint64, command string) *capture.Party
 }
@@ -46,19 +56,26 @@ type Options struct {
 // Source is what one host's sockets say. Next is for one goroutine; the rest is
 // safe beside it.
 type Source struct {
-	o       Options
-	sockets *bpf.Sockets
-	event   bpf.Event
-	boot    time.Time // when the kernel's clock was 0
-	known   map[uint64]*socket
-	ends    map[ends]*socket
-	oldest  *socket // of a ring in the order in which they were told of last
-	last    uint64  // number of the last event
+	o         Options
+	sockets   *bpf.Sockets
+	libraries *libraries // nil: TLS is not read
+	event     bpf.Event
+	boot      time.Time // when the kernel's clock was 0
+	known     map[name]*socket
+	ends      map[ends]*socket
+	oldest    *socket // of a ring in the order in which they were told of last
+	last      uint64  // number of the last event
+}
+
+// name tells what a socket has on the wire from what is inside of its TLS.
+type name struct {
+	cookie uint64
+	inside bool
 }
 
 // socket is what is remembered of one.
 type socket struct {
-	cookie     uint64
+	name       name
 	conn       capture.Conn
 	server     bool // it is the server's
 	known      bool // whose it is
@@ -67,7 +84,10 @@ type socket struct {
 	next, prev *socket
 }
 
-type ends struct{ local, remote netip.AddrPort }
+type ends struct {
+	local, remote netip.AddrPort
+	inside        bool
+}
 
 // Open loads the programs into the kernel and attaches them.
 func Open(o Options) (*Source, error) {
@@ -87,11 +107,36 @@ func Open(o Options) (*Source, error) {
 		return nil, os.NewSyscallError("clock_gettime", err)
 	}
 	began := time.Now().Add(-time.Duration(boot.Nano())).Round(0)
-	sockets, err := bpf.OpenSockets(bpf.SocketOptions{Filter: o.Filter, Ring: o.Ring, Turn: o.Turn})
+	sockets, err := bpf.OpenSockets(bpf.SocketOptions{Filter: o.Filter, Ring: o.Ring, Turn: o.Turn, TLS: o.TLS})
 	if err != nil {
 		return nil, err
 	}
-	return &Source{o: o, sockets: sockets, boot: began, known: map[uint64]*socket{}, ends: map[ends]*socket{}}, nil
+	s := &Source{o: o, sockets: sockets, boot: began, known: map[name]*socket{}, ends: map[ends]*socket{}}
+	if o.TLS {
+		if o.TLSCalls == 0 {
+			o.TLSCalls = 100_000
+		}
+		s.libraries = newLibraries(sockets, float64(o.TLSCalls), o.Attach)
+		s.libraries.standing()
+	}
+	return s, nil
+}
+
+// Run finds the TLS libraries of processes, those that start later included, until
+// ctx is done. Without Options.TLS it returns at once.
+func (s *Source) Run(ctx context.Context) {
+	if s.libraries != nil {
+		s.libraries.run(ctx)
+	}
+}
+
+// Libraries are the TLS libraries that were found, and the executables that were
+// seen to speak TLS through none that is known.
+func (s *Source) Libraries() (found []Readable, unreadable []string) {
+	if s.libraries == nil {
+		return nil, nil
+	}
+	return s.libraries.list()
 }
 
 // Probe reports whether this kernel lets sockets be told of: "yes", "no" or
@@ -139,7 +184,7 @@ func (s *Source) take(e *bpf.Event, c *capture.Chunk) bool {
 		s.peer(e)
 		return false
 	}
-	k := s.known[e.Socket]
+	k := s.known[name{e.Socket, e.Inside}]
 	if k == nil {
 		if e.Kind == bpf.Close || e.Kind == bpf.End {
 			return false
@@ -174,10 +219,13 @@ func (s *Source) open(e *bpf.Event, at capture.Stamp) *socket {
 	if len(s.known) >= s.o.Sockets {
 		s.forget(s.oldest)
 	}
-	k := &socket{cookie: e.Socket, party: s.o.Party(e.PID, e.Cgroup, string(e.Name()))}
-	k.conn = capture.Conn{ID: e.Socket | fromKernel, Start: at, Midstream: e.Joined, Client: e.Local, Server: e.Remote}
-	s.known[e.Socket] = k
-	s.ends[ends{e.Local, e.Remote}] = k
+	k := &socket{name: name{e.Socket, e.Inside}, party: s.o.Party(e.PID, e.Cgroup, string(e.Name()))}
+	k.conn = capture.Conn{ID: e.Socket | fromKernel, Start: at, Midstream: e.Joined, Client: e.Local, Server: e.Remote, Encrypted: e.Inside}
+	s.known[k.name] = k
+	s.ends[ends{e.Local, e.Remote, e.Inside}] = k
+	if !e.Inside && s.libraries != nil && isRecord(e.Data) {
+		s.libraries.speaks(e.PID)
+	}
 	switch e.Role {
 	case bpf.Client:
 		k.settle(false)
@@ -215,6 +263,9 @@ func (k *socket) orient(e *bpf.Event) {
 	}
 }
 
+// isRecord reports whether b begins as a record of TLS does.
+func isRecord(b []byte) bool { return len(b) > 2 && b[0] >= 0x14 && b[0] <= 0x17 && b[1] == 3 }
+
 // isRequest reports whether b begins as a request does: with a word in capitals.
 func isRequest(b []byte) bool {
 	word := bytes.IndexByte(b[:min(len(b), 20)], ' ')
@@ -239,15 +290,16 @@ func (k *socket) dir(d bpf.Direction) capture.Dir {
 
 // peer notes who is at the other end of a connection that is told of.
 func (s *Source) peer(e *bpf.Event) {
-	k := s.ends[ends{e.Remote, e.Local}]
-	if k == nil || !k.known {
-		return
+	party := s.o.Party(e.PID, e.Cgroup, string(e.Name()))
+	for _, inside := range [...]bool{false, true} {
+		if k := s.ends[ends{e.Remote, e.Local, inside}]; k != nil && k.known {
+			at := capture.ToClient
+			if k.server {
+				at = capture.ToServer
+			}
+			k.conn.Parties[at] = party
+		}
 	}
-	at := capture.ToClient
-	if k.server {
-		at = capture.ToServer
-	}
-	k.conn.Parties[at] = s.o.Party(e.PID, e.Cgroup, string(e.Name()))
 }
 
 // touch moves a socket to the end of the ring, or puts it there.
@@ -269,8 +321,8 @@ func (s *Source) touch(k *socket) {
 
 // forget ends what is remembered of a socket.
 func (s *Source) forget(k *socket) {
-	delete(s.known, k.cookie)
-	key := ends{k.conn.Client, k.conn.Server}
+	delete(s.known, k.name)
+	key := ends{k.conn.Client, k.conn.Server, k.name.inside}
 	if k.server {
 		key.local, key.remote = key.remote, key.local
 	}

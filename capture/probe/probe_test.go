@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	cryptotls "crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +30,9 @@ import (
 func TestMain(m *testing.M) {
 	switch role := os.Getenv("PROBE_TEST"); {
 	case role == "server":
-		serve()
+		serve(false)
+	case role == "tls server":
+		serve(true)
 	case strings.HasPrefix(role, "client "):
 		ask(strings.Fields(role)[1:])
 	default:
@@ -36,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // serve answers /echo with its body and /n/… with n bytes, until standard input ends.
-func serve() {
+func serve(secure bool) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -53,7 +58,14 @@ func serve() {
 	})
 	mux.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "probe_test.go") }) // by sendfile
 	fmt.Println(l.Addr())
-	go http.Serve(l, mux)
+	if secure {
+		h := httptest.NewUnstartedServer(mux) // for its certificate
+		h.Listener.Close()
+		h.Listener, h.EnableHTTP2 = l, true
+		h.StartTLS()
+	} else {
+		go http.Serve(l, mux)
+	}
 	io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
 }
@@ -62,24 +74,26 @@ func serve() {
 func ask(args []string) {
 	size, _ := strconv.Atoi(args[3])
 	count, _ := strconv.Atoi(args[4])
+	transport := &http.Transport{TLSClientConfig: &cryptotls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: len(args) > 5}
+	client := http.Client{Transport: transport}
 	for range count {
-		r, _ := http.NewRequest(args[1], "http://"+args[0]+args[2], bytes.NewReader(make([]byte, size)))
-		answer, err := http.DefaultClient.Do(r)
+		r, _ := http.NewRequest(args[1], args[0]+args[2], bytes.NewReader(make([]byte, size)))
+		answer, err := client.Do(r)
 		if err != nil {
 			panic(err)
 		}
 		io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
 	}
-	http.DefaultClient.CloseIdleConnections()
+	transport.CloseIdleConnections()
 	os.Exit(0)
 }
 
-// server starts the server and returns its address.
-func server(t *testing.T) string {
+// server starts the server of a role and returns its address.
+func server(t *testing.T, role string) string {
 	t.Helper()
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), "PROBE_TEST=server")
+	c.Env = append(os.Environ(), "PROBE_TEST="+role)
 	c.Stderr = os.Stderr
 	in, _ := c.StdinPipe()
 	out, _ := c.StdoutPipe()
@@ -116,7 +130,11 @@ type seen struct {
 func (s *seen) Exchange(x *capture.Exchange) {
 	s.Lock()
 	defer s.Unlock()
-	s.lines = append(s.lines, fmt.Sprintf("%s %s %d %d/%d", x.Method, x.Target, x.Status, x.Request.BodySize, x.Response.BodySize))
+	layer := "plain"
+	if x.Conn.Encrypted {
+		layer = "tls"
+	}
+	s.lines = append(s.lines, fmt.Sprintf("%s %s %s %d %d/%d", layer, x.Method, x.Target, x.Status, x.Request.BodySize, x.Response.BodySize))
 	var p [2]string
 	for i, party := range x.Conn.Parties {
 		if party != nil {
@@ -143,12 +161,19 @@ func watch(t *testing.T, o Options, connections int, do func()) (*seen, capture.
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var counts capture.Counts
-	done := make(chan struct{})
+	done, ran := make(chan struct{}), make(chan struct{})
+	go func() { defer close(ran); src.Run(ctx) }()
 	go func() {
 		defer close(done)
 		counts, _ = flow.RunChunks(ctx, src, flow.Options{Protocols: []capture.Protocol{
 			http2.Protocol(http2.Options{}), http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{})}}, s)
 	}()
+	if o.TLS {
+		await(t, "our own library is found", func() bool {
+			found, _ := src.Libraries()
+			return slices.ContainsFunc(found, func(r Readable) bool { return ours(r.Path) })
+		})
+	}
 	do()
 	for range connections {
 		select {
@@ -159,12 +184,33 @@ func watch(t *testing.T, o Options, connections int, do func()) (*seen, capture.
 	}
 	stop()
 	<-done
+	<-ran
+	if found, unreadable := src.Libraries(); o.TLS {
+		for _, f := range found {
+			t.Logf("%s in %s: %v", f.Library, f.Path, f.Err)
+		}
+		t.Log("unreadable:", unreadable)
+	}
 	k, err := src.Counts()
 	t.Logf("kernel: %v %v", k, err)
 	if err := src.Close(); err != nil {
 		t.Error(err)
 	}
 	return s, counts
+}
+
+// await waits until something is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("%s: not within 30 s", what)
+		}
+	}
 }
 
 func port(t *testing.T, address string) uint16 {
@@ -181,19 +227,19 @@ func port(t *testing.T, address string) uint16 {
 }
 
 func TestExchangesOfOtherProcesses(t *testing.T) {
-	address := server(t)
+	address := server(t, "server")
 	for _, c := range []struct {
 		name, method, path string
 		body, count        int
 		want               string
 	}{
-		{"small answers on one connection", "GET", "/n/10", 0, 100, "GET /n/10 200 0/10"},
-		{"a body in each direction", "POST", "/echo", 3000, 10, "POST /echo 200 3000/3000"},
-		{"an answer of many calls", "GET", "/n/200000", 0, 5, "GET /n/200000 200 0/200000"},
+		{"small answers on one connection", "GET", "/n/10", 0, 100, "plain GET /n/10 200 0/10"},
+		{"a body in each direction", "POST", "/echo", 3000, 10, "plain POST /echo 200 3000/3000"},
+		{"an answer of many calls", "GET", "/n/200000", 0, 5, "plain GET /n/200000 200 0/200000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, counts := watch(t, Options{Filter: Filter{Filter: capture.Filter{Ports: []uint16{port(t, address)}}}}, 1, func() {
-				client(t, address, c.method, c.path, strconv.Itoa(c.body), strconv.Itoa(c.count))
+				client(t, "http://"+address, c.method, c.path, strconv.Itoa(c.body), strconv.Itoa(c.count))
 			})
 			if len(s.lines) != c.count {
 				t.Errorf("%d exchanges, want %d", len(s.lines), c.count)
@@ -207,6 +253,35 @@ func TestExchangesOfOtherProcesses(t *testing.T) {
 				t.Errorf("%d gaps", n)
 			}
 			t.Log(s.parties[len(s.parties)-1])
+		})
+	}
+}
+
+// ours keeps tests from attaching to what others run.
+func ours(path string) bool { return path == os.Args[0] }
+
+func TestInsideOfTLS(t *testing.T) {
+	address := server(t, "tls server")
+	for _, c := range []struct {
+		name string
+		args []string
+		want int
+	}{
+		{"HTTP/1.1", []string{"GET", "/n/10", "0", "50"}, 50},
+		{"HTTP/2", []string{"GET", "/n/10", "0", "50", "h2"}, 50},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, _ := watch(t, Options{TLS: true, Attach: ours, Filter: Filter{Filter: capture.Filter{Ports: []uint16{port(t, address)}}}}, 1, func() {
+				client(t, append([]string{"https://" + address}, c.args...)...)
+			})
+			if len(s.lines) != c.want {
+				t.Errorf("%d exchanges, want %d", len(s.lines), c.want)
+			}
+			for i, line := range s.lines {
+				if line != "tls GET /n/10 200 0/10" {
+					t.Fatalf("exchange %d: %s", i, line)
+				}
+			}
 		})
 	}
 }
