@@ -205,6 +205,10 @@ type Handler interface {
 	Connection(s *Summary)
 }
 
+// Listener is a [Handler] that wants the messages of text of WebSockets. They come
+// before the [Handler] hears that their stream ended.
+type Listener interface{ WebSocketMessage(m *WebSocketMessage) }
+
 // Verdict is what a protocol says of the first bytes of a connection.
 type Verdict uint8
 

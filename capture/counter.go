@@ -89,6 +89,10 @@ const (
 	WebSockets
 	WebSocketFrames
 	WebSocketFramesInvalid
+	WebSocketTexts
+	WebSocketMessageLimit
+	WebSocketUndecoded
+	WebSocketMemoryLimit
 	counterEnd
 )
 
@@ -162,6 +166,10 @@ var counters = [counterEnd]CounterInfo{
 	WebSockets:                 {"websockets", "WebSocket streams"},
 	WebSocketFrames:            {"websocket_frames", "WebSocket frames"},
 	WebSocketFramesInvalid:     {"websocket_frames_invalid", "WebSocket frames that break the protocol"},
+	WebSocketTexts:             {"websocket_texts", "WebSocket messages of text that were looked into"},
+	WebSocketMessageLimit:      {"websocket_message_limit", "WebSocket messages of which only a part was kept: too long, or cut"},
+	WebSocketUndecoded:         {"websocket_undecoded", "WebSocket messages that could not be inflated"},
+	WebSocketMemoryLimit:       {"websocket_memory_limit", "WebSocket messages given up because all together held too much"},
 }
 
 // Info documents counter c.

@@ -178,3 +178,14 @@ type WebSocket struct {
 	Mismasked      [2][16]uint64
 	MismaskedBytes [2]int64
 }
+
+// WebSocketMessage is a message of text of a WebSocket. All of it is borrowed.
+type WebSocketMessage struct {
+	Conn      *Conn
+	Dir       Dir
+	At        Stamp // of its last byte
+	Authority Text  // of the handshake, where it was seen …
+	Target    Text  // … and its target
+	Text      []byte
+	Truncated bool // Text is not all of it: absence in it proves nothing
+}

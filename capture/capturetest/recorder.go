@@ -47,6 +47,7 @@ type Recorder struct {
 	Exchanges  []Exchange
 	Handshakes []capture.Handshake // Conn points to a copy
 	WebSockets []capture.WebSocket // Conn points to a copy
+	Messages   []capture.WebSocketMessage
 	Summaries  []capture.Summary
 }
 
@@ -91,6 +92,14 @@ func (r *Recorder) WebSocket(w *capture.WebSocket) {
 	o.Conn = conn(w.Conn)
 	o.Authority, o.Target = slices.Clone(w.Authority), slices.Clone(w.Target)
 	r.WebSockets = append(r.WebSockets, o)
+}
+
+// WebSocketMessage keeps a copy of m.
+func (r *Recorder) WebSocketMessage(m *capture.WebSocketMessage) {
+	o := *m
+	o.Conn = conn(m.Conn)
+	o.Authority, o.Target, o.Text = slices.Clone(m.Authority), slices.Clone(m.Target), slices.Clone(m.Text)
+	r.Messages = append(r.Messages, o)
 }
 
 // Connection keeps a copy of s.

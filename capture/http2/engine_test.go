@@ -15,7 +15,7 @@ import (
 
 // rows is the table of protocols as the program has it.
 func rows() []capture.Protocol {
-	return []capture.Protocol{Protocol(Options{}), http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{}), websocket.Protocol()}
+	return []capture.Protocol{Protocol(Options{}), http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{}), websocket.Protocol(websocket.Options{})}
 }
 
 func read(frames []capture.Frame) (*Recorder, *capture.Counts) {

@@ -1,24 +1,20 @@
 // Package websocket counts what a WebSocket carries (RFC 6455): frames by opcode,
 // messages and bytes of each direction. The engine (package flow) hands it a
 // connection once both ends agreed on the change from HTTP/1; a
-// [capture.Handler] hears of the stream when it ends.
+// [capture.Handler] hears of the stream when it ends. One that is a
+// [capture.Listener] gets each message of text, put together, unmasked and
+// inflated (RFC 7692) within bounds.
 //
-// It keeps no payload, neither unmasks nor inflates, and is never asked what a
-// connection speaks: the frames of a WebSocket can look like anything. Bytes
-// that are no frames end the counting of their direction.
+// It keeps nothing of a message that was handed on but the window of DEFLATE, and
+// is never asked what a connection speaks: the frames of a WebSocket can look
+// like anything. Bytes that are no frames end the reading of their direction.
 package websocket
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"plainsight/capture"
 )
-
-// Protocol makes the row of WebSocket.
-func Protocol() capture.Protocol {
-	return capture.Protocol{Name: capture.WebSocketProtocol, Sniff: sniff, New: newParser}
-}
 
 // sniff is the Sniff of the row.
 func sniff(capture.Dir, []byte, bool) capture.Verdict { return capture.No }
@@ -34,32 +30,34 @@ const (
 )
 
 type parser struct {
-	handler capture.Handler
-	n       *capture.Counts
-	stream  capture.WebSocket
-	half    [2]half
-	seen    bool // of a frame
+	*shared
+	handler  capture.Handler
+	listener capture.Listener // nil: nobody wants the messages
+	n        *capture.Counts
+	stream   capture.WebSocket
+	half     [2]half
+	messages [2]message
+	out      capture.WebSocketMessage
+	seen     bool // of a frame
 }
 
 // half is the reading of one direction.
 type half struct {
 	rest   uint64 // bytes of the frame's payload still to come
 	masked bool   // the frame is
+	data   bool   // the frame is of a message, not of control
+	final  bool   // the frame is the last of its message
 	open   bool   // a message goes on in the next frame
 	closed bool   // a close frame was seen
 	lost   bool   // where the next frame begins is not known
 	ended  bool
 }
 
-func newParser(c *capture.Conn, h capture.Handler, n *capture.Counts) capture.Parser {
-	return &parser{handler: h, n: n, stream: capture.WebSocket{Conn: c}}
-}
-
 // Inherit takes what the handshake agreed on.
 func (p *parser) Inherit(u *capture.Upgrade) {
 	p.stream.Start, p.stream.End = u.End, u.End
 	p.stream.Authority, p.stream.Target = capture.Text(u.Authority), capture.Text(u.Target)
-	p.stream.Deflate = bytes.Contains(bytes.ToLower([]byte(u.Extensions)), []byte("permessage-deflate"))
+	p.takeover(u.Extensions)
 }
 
 // Data takes the next bytes of one direction. It leaves what is too little of a
@@ -71,17 +69,29 @@ func (p *parser) Data(d capture.Dir, b []byte, at capture.Stamp) (int, error) {
 		if h.rest > 0 {
 			n := min(uint64(len(b)), h.rest)
 			p.payload(h, d, int64(n))
-			h.rest -= n
+			if h.data {
+				p.take(d, b[:n])
+			}
 			b = b[n:]
+			if h.rest -= n; h.rest == 0 {
+				p.closeFrame(h, d, at)
+			}
 			continue
 		}
 		size, length, ok := head(b)
 		if !ok {
 			break
 		}
-		p.frame(h, d, b[0], b[1]&0x80 != 0, length, at)
+		var key [4]byte
+		if b[1]&0x80 != 0 {
+			key = [4]byte(b[size-4 : size])
+		}
+		p.frame(h, d, b[0], b[1]&0x80 != 0, key, length, at)
 		if !h.lost {
 			b = b[size:]
+			if length == 0 {
+				p.closeFrame(h, d, at)
+			}
 		}
 	}
 	if p.stream.End = at; h.lost {
@@ -118,8 +128,15 @@ func head(b []byte) (size int, length uint64, ok bool) {
 	return size, length, len(b) >= size
 }
 
-// frame counts a frame. first is its first byte.
-func (p *parser) frame(h *half, d capture.Dir, first byte, masked bool, length uint64, at capture.Stamp) {
+// closeFrame ends a frame whose payload was read.
+func (p *parser) closeFrame(h *half, d capture.Dir, at capture.Stamp) {
+	if h.data && h.final {
+		p.finish(d, at)
+	}
+}
+
+// frame counts a frame. first is its first byte, key that of its mask.
+func (p *parser) frame(h *half, d capture.Dir, first byte, masked bool, key [4]byte, length uint64, at capture.Stamp) {
 	opcode, final, reserved := first&0x0f, first&0x80 != 0, first&0x70
 	control := opcode >= opClose
 	known := opcode <= opBinary || opcode >= opClose && opcode <= opPong
@@ -158,6 +175,9 @@ func (p *parser) frame(h *half, d capture.Dir, first byte, masked bool, length u
 		p.stream.Mismasked[d][opcode]++
 	}
 	h.rest = length
+	if h.data, h.final = !control, final; h.data {
+		p.begin(d, opcode, reserved != 0, key)
+	}
 }
 
 // payload counts n bytes of the frame being read.
@@ -170,10 +190,17 @@ func (p *parser) payload(h *half, d capture.Dir, n int64) {
 
 // Gap notes lost bytes: inside a frame they are passed over, elsewhere nothing
 // says where the next one begins.
-func (p *parser) Gap(d capture.Dir, n int64, _ capture.Stamp) {
+func (p *parser) Gap(d capture.Dir, n int64, at capture.Stamp) {
 	h := &p.half[d]
 	if n > 0 && uint64(n) <= h.rest {
 		h.rest -= uint64(n)
+		m := &p.messages[d]
+		if m.at += int(n); h.data {
+			m.cut = true
+		}
+		if h.rest == 0 {
+			p.closeFrame(h, d, at)
+		}
 		return
 	}
 	h.lost = h.lost || n != 0
@@ -182,6 +209,12 @@ func (p *parser) Gap(d capture.Dir, n int64, _ capture.Stamp) {
 // End notes that a direction is over.
 func (p *parser) End(d capture.Dir, _ bool, at capture.Stamp) {
 	p.half[d].ended = true
+	if m := &p.messages[d]; p.stream.Conn != nil {
+		m.cut = true
+		p.finish(d, at)
+		p.drop(m)
+		p.forget(m)
+	}
 	if !p.half[d.Other()].ended || p.stream.Conn == nil {
 		return
 	}

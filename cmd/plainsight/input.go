@@ -37,7 +37,7 @@ func protocols(bodies bool) []capture.Protocol {
 		http2.Protocol(http2.Options{CountOnly: !bodies}),
 		http1.Protocol(http1.Options{CountOnly: !bodies}),
 		tls.Protocol(tls.Options{}),
-		websocket.Protocol(),
+		websocket.Protocol(websocket.Options{}),
 	}
 }
 
