@@ -59,6 +59,7 @@ var edges = map[string][]string{
 	"storage/clickhouse":            {"analyze", "storage", "storage/embedded"}, // one dialect, two engines
 	"storage/embedded":              {},
 	"storage/embedded/embeddedtest": {"storage/embedded"},
+	"storage/spool":                 {},
 }
 
 type listed struct {
