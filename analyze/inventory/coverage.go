@@ -34,6 +34,7 @@ const (
 	sensitiveLimit
 	hitLimit
 	findingLimit
+	credentialLimit
 	edgeLimit
 	sessionLimit
 	countEnd
@@ -61,6 +62,7 @@ var counters = [countEnd]struct{ name, help string }{
 	sensitiveLimit:       {"inventory_sensitive_limit", "endpoints whose sensitive places were not all kept"},
 	hitLimit:             {"inventory_hit_limit", "pieces of sensitive data beyond the limit of a message"},
 	findingLimit:         {"inventory_finding_limit", "endpoints whose findings were not all kept"},
+	credentialLimit:      {"inventory_credential_limit", "credentials that were forgotten, and uses of others that found no room, because the limit was reached: rows that join uses may be silent"},
 	edgeLimit:            {"inventory_edge_limit", "1 if cells of the encryption matrix were not kept"},
 	sessionLimit:         {"inventory_session_limit", "1 if rows of TLS sessions were not kept"},
 }
@@ -75,6 +77,7 @@ func (c *conclusion) coverage() {
 		n[hitLimit] += w.scanner.Dropped
 		w.scanner.Dropped = 0
 	}
+	n[credentialLimit] = c.state.ledger.Forgotten()
 	v := &c.snap.Coverage
 	v.Captures = append([]analyze.Capture{}, c.captures...)
 	v.Counts, v.NotVisible = []analyze.Count{}, []string{}
@@ -98,7 +101,7 @@ func (c *conclusion) coverage() {
 		return c.counts[k]
 	})
 	// Limits that are judged at each conclusion are not carried on.
-	for _, k := range [...]counter{serviceLimit, pathsFolded, shapeLimit, sensitiveLimit, findingLimit, edgeLimit, sessionLimit} {
+	for _, k := range [...]counter{serviceLimit, pathsFolded, shapeLimit, sensitiveLimit, findingLimit, credentialLimit, edgeLimit, sessionLimit} {
 		n[k] = 0
 	}
 }
@@ -134,7 +137,7 @@ func (c *conclusion) notVisible(k func(capture.Counter) uint64) {
 	say(k(capture.FramesIgnoredNotTCP), "%s carry other transports than TCP.", many(k(capture.FramesIgnoredNotTCP), "packet"))
 	say(k(capture.HeadLimitReached)+k(capture.PipelineLimitReached), "%s were given up at a limit of the HTTP parser.", many(k(capture.HeadLimitReached)+k(capture.PipelineLimitReached), "message"))
 	say(k(capture.ParserPanics), "%s were given up because of a bug of plainsight.", many(k(capture.ParserPanics), "connection"))
-	limits := n[endpointLimit] + n[serviceLimit] + n[shapeLimit] + n[sensitiveLimit] + n[hitLimit] + n[findingLimit] + n[edgeLimit] + n[sessionLimit]
+	limits := n[endpointLimit] + n[serviceLimit] + n[shapeLimit] + n[sensitiveLimit] + n[hitLimit] + n[findingLimit] + n[credentialLimit] + n[edgeLimit] + n[sessionLimit]
 	say(limits, "Limits of the inventory were reached; see the counts whose names end in _limit.")
 	for _, f := range c.captures {
 		say(b(f.Damaged != ""), "%s is damaged: %s. What came before was read.", f.Name, f.Damaged)

@@ -46,6 +46,7 @@ type Options struct {
 	Edges       int // cells of the encryption matrix. 0: 8192
 	Sessions    int // rows of TLS sessions. 0: 4096
 	Connections int // connections remembered at a time. 0: 262,144
+	Credentials int // remembered over all services, by keyed hash. 0: 16384
 	Hits        int // pieces of sensitive data looked at in one message. 0: 256
 }
 

@@ -263,6 +263,7 @@ type state struct {
 	other    *service // those beyond the limit, folded; nil where there are none
 	edges    tally.Table[edgeKey, *edge]
 	sessions tally.Table[sessionKey, *session]
+	ledger   *posture.Ledger
 	span     tally.Span
 	counts   [countEnd]uint64
 	folded   func() // tells the worker that services were folded
@@ -286,6 +287,7 @@ func (s *state) reset(o *Options) {
 	}
 	s.edges = tally.NewTable[edgeKey, *edge](o.Edges, rankEdge)
 	s.sessions = tally.NewTable[sessionKey, *session](o.Sessions, rankSession)
+	s.ledger = posture.NewLedger(posture.LedgerOptions{Credentials: o.Credentials})
 }
 
 func (s *state) others() *service {
@@ -332,6 +334,7 @@ func (s *state) merge(o *state) {
 	}
 	s.edges.Merge(&o.edges, newEdge, (*edge).merge)
 	s.sessions.Merge(&o.sessions, newSession, (*session).merge)
+	s.ledger.Merge(o.ledger)
 	s.span.Merge(o.span)
 	for i, n := range o.counts {
 		s.counts[i] += n

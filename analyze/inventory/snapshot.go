@@ -39,6 +39,7 @@ func (c *conclusion) snapshot() *analyze.Snapshot {
 		c.service(s)
 	}
 	c.state.deciding = false
+	c.snap.Findings = c.state.ledger.Findings(c.snap.Findings)
 	posture.Sort(c.snap.Findings)
 	c.name(c.snap.Findings)
 	c.edges()

@@ -76,6 +76,7 @@ func (v *visitor) Value(k body.Kind, text []byte) {
 	if v.depth == 1 {
 		if v.side == analyze.Response {
 			v.soft.top(v.key, k, text)
+			v.w.o.Answer(v.key, text)
 		} else {
 			v.w.o.Field(v.key, text)
 		}

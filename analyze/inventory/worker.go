@@ -578,6 +578,7 @@ func (w *worker) conclude(x *capture.Exchange, k *conn) {
 		state = &rec.state
 	}
 	posture.Observe(o, state, &svc.state)
+	w.state.ledger.Observe(o, svc.name)
 	if rec == nil || !o.Success {
 		posture.ObserveAgain(o, &svc.stray)
 	}

@@ -56,6 +56,7 @@ type Secret struct {
 	Test        bool // of a test or sandbox environment: sk_test_…
 	Weak        bool // in the list of guessable ones, or (Basic) a password under 8 characters
 	Empty       bool // nothing, or what programs write for nothing: null, undefined
+	broken      bool // a JWT that lacks a part
 }
 
 // Credential is a credential in a request, or handed out by a response.
@@ -64,6 +65,7 @@ type Credential struct {
 	Place analyze.Place
 	Label string // as in analyze.Endpoint.Auth
 	*Secret
+	raw []byte // borrowed
 }
 
 // Options bound a [Reader].
@@ -81,7 +83,7 @@ type Reader struct {
 	opts    Options
 	secrets map[uint64]*Secret
 	names   map[nameKey]name
-	agents  map[uint64]string      // scanners by hash of the user agent, "" for others
+	agents  map[uint64]agent       // by hash of the user agent
 	macs    map[string][]hash.Hash // of weakWords, by algorithm
 	o       Observation
 	e       emitter
@@ -122,7 +124,7 @@ func NewReader(key analyze.Key, opts Options) *Reader {
 	if opts.Names == 0 {
 		opts.Names = 4096
 	}
-	return &Reader{key: key, seed: maphash.MakeSeed(), opts: opts, secrets: map[uint64]*Secret{}, names: map[nameKey]name{}, agents: map[uint64]string{}, macs: map[string][]hash.Hash{}}
+	return &Reader{key: key, seed: maphash.MakeSeed(), opts: opts, secrets: map[uint64]*Secret{}, names: map[nameKey]name{}, agents: map[uint64]agent{}, macs: map[string][]hash.Hash{}}
 }
 
 // secret returns what is known of the value of a credential of kind k.
@@ -148,6 +150,7 @@ func (r *Reader) study(k Kind, value []byte) *Secret {
 	s := &Secret{Random: random(value), Empty: emptyToken(value)}
 	if k == Bearer || k == Session || k == APIKey {
 		s.JWT = r.parseJWT(value)
+		s.broken = s.JWT == nil && brokenJWT(value)
 	}
 	switch {
 	case k == Basic:

@@ -34,6 +34,9 @@ type JWT struct {
 	Issuer        string   // "issuer " and a fingerprint of iss and kid; "" where there is neither
 	Subject       bool     // it names whom it is for
 	subject       string   // keyed fingerprint
+	audience      []uint64 // keyed, of aud
+	signed        uint64   // keyed, of header and claims
+	fixed         bool     // the algorithm gives one signature for one key and text
 	BroadScope    bool
 	ContactClaims bool // e-mail address, name or phone number
 }
@@ -125,9 +128,41 @@ func (r *Reader) parseJWT(v []byte) *JWT {
 	if len(t.Abuse) > 1 {
 		slices.Sort(t.Abuse)
 	}
+	t.signed = fingerprintHash(key.Fingerprint("signed", v[:j]))
+	t.fixed = strings.HasPrefix(alg, "HS") || strings.HasPrefix(alg, "RS") || alg == "EDDSA"
+	t.audiences(c["aud"], key)
 	t.claims(c)
 	t.scopes(c)
 	return t
+}
+
+// brokenJWT tells what begins like a JWT and is none: without its signature, or
+// without its claims.
+func brokenJWT(v []byte) bool {
+	if !bytes.HasPrefix(v, []byte("eyJ")) || len(v) > maxJWT {
+		return false
+	}
+	head, rest, _ := bytes.Cut(v, []byte("."))
+	if h, ok := jsonPart(head); !ok || !bytes.Contains(h, []byte(`"alg"`)) {
+		return false
+	}
+	_, whole := jsonPart(rest)
+	return len(rest) == 0 || whole || rest[0] == '.'
+}
+
+// maxAudiences is how many recipients of a token are looked at.
+const maxAudiences = 16
+
+func (t *JWT) audiences(aud any, key *analyze.Key) {
+	list, _ := aud.([]any)
+	if s, ok := aud.(string); ok {
+		list = []any{s}
+	}
+	for _, v := range list[:min(len(list), maxAudiences)] {
+		if s, _ := v.(string); s != "" {
+			t.audience = append(t.audience, fingerprintHash(key.Fingerprint("audience", []byte(s))))
+		}
+	}
 }
 
 func jsonPart(part []byte) ([]byte, bool) {

@@ -86,6 +86,7 @@ type SetCookie struct {
 	Session                    bool // looks like the key of a session or a login
 	Secure, HTTPOnly, SameSite bool
 	*Secret
+	raw []byte // borrowed
 }
 
 // Observation is one exchange as the rules see it. The caller fills the first
@@ -155,6 +156,7 @@ type Observation struct {
 	principalHash                                          uint64
 	public                                                 bool // an endpoint that is meant for everybody
 	sensitive                                              bool // some hit in the response weighs
+	memory
 }
 
 // oauth is what parameters of OAuth 2.0 (RFC 6749) a request has.
@@ -285,7 +287,7 @@ func (o *Observation) keyHeader(n name, value []byte) {
 	case n.hint == tokenHint:
 		k = Bearer
 	}
-	o.add(Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
+	o.add(Credential{Kind: k, Place: n.place, Label: n.label, Secret: s, raw: value})
 }
 
 // authorization reads RFC 9110 section 11.6.2 credentials.
@@ -299,8 +301,12 @@ func (o *Observation) authorization(header, value []byte) {
 	case "bearer":
 		c.Secret = o.r.secret(Bearer, rest)
 		c.Kind, c.Label = Bearer, "bearer"
-		if c.JWT != nil {
+		switch {
+		case c.JWT != nil:
 			c.Kind, c.Label = Token, "jwt"
+		case c.broken:
+			o.badToken = true
+			return
 		}
 	case "basic":
 		c.Kind, c.Label, c.Secret = Basic, "basic", o.r.secret(Basic, rest)
@@ -316,7 +322,7 @@ func (o *Observation) authorization(header, value []byte) {
 		}
 		fallthrough
 	default:
-		c.Kind, c.Label, c.Secret = APIKey, n.label, o.r.secret(APIKey, value)
+		c.Kind, c.Label, c.Secret, c.raw = APIKey, n.label, o.r.secret(APIKey, value), value
 		if c.JWT != nil {
 			c.Kind, c.Label = Token, "jwt"
 		}
@@ -360,7 +366,7 @@ func (o *Observation) cookies(header []byte) {
 			if s.JWT != nil {
 				k = Token
 			}
-			o.add(Credential{Kind: k, Place: n.place, Label: n.label, Secret: s})
+			o.add(Credential{Kind: k, Place: n.place, Label: n.label, Secret: s, raw: value})
 		case s.Random && s.Sample.Length >= 20:
 			o.maybe = true // may be a session under a name that does not tell
 		}
@@ -405,6 +411,8 @@ func (o *Observation) Parameter(key, value []byte) {
 	case "x-amz-signature", "x-goog-signature", "x-oss-signature", "se", "expires", "x-amz-expires":
 		o.signedURL = true
 	}
+	o.signedParameter(lower, value)
+	o.remember(key, value)
 	o.facts |= parameters
 	if len(value) < 6 {
 		return
@@ -414,7 +422,7 @@ func (o *Observation) Parameter(key, value []byte) {
 		return
 	}
 	s := o.r.secret(APIKey, value)
-	c := Credential{Kind: APIKey, Place: n.place, Label: n.label, Secret: s}
+	c := Credential{Kind: APIKey, Place: n.place, Label: n.label, Secret: s, raw: value}
 	switch {
 	case s.Empty:
 		return
@@ -449,6 +457,7 @@ func (o *Observation) Field(key, value []byte) {
 	if string(key) == "grant_type" && string(value) == "password" {
 		o.oauth.passwordGrant = true
 	}
+	o.remember(key, value)
 }
 
 // ResponseHeader takes a header of the response.
@@ -498,11 +507,14 @@ func (o *Observation) ResponseHeader(name, value []byte) {
 func (o *Observation) setCookie(header []byte) {
 	pair, attributes, _ := bytes.Cut(header, []byte(";"))
 	key, value, ok := bytes.Cut(bytes.Trim(pair, " \t"), []byte("="))
+	if ok && clears(value, attributes) {
+		o.clear(o.r.name(setCookieName, key).place.Name)
+	}
 	if !ok || len(value) < 8 {
 		return // no name, or a cookie being cleared
 	}
 	n := o.r.name(setCookieName, key)
-	c := SetCookie{Place: n.place}
+	c := SetCookie{Place: n.place, raw: value}
 	for len(attributes) > 0 {
 		var a []byte
 		a, attributes, _ = bytes.Cut(attributes, []byte(";"))
@@ -646,20 +658,29 @@ func (r *Reader) anonymous(client netip.Addr, agent []byte) string {
 }
 
 // scanner names the security scanner a user agent belongs to, "" for others.
-func (r *Reader) scanner(agent []byte) string {
-	if len(agent) == 0 {
-		return ""
+func (r *Reader) scanner(text []byte) string { return r.agent(text).scanner }
+
+// agent is what a user agent says.
+type agent struct {
+	scanner string
+	person  bool // a browser or an app, as far as one can tell
+	hash    uint64
+}
+
+func (r *Reader) agent(text []byte) agent {
+	if len(text) == 0 {
+		return agent{}
 	}
-	sum := maphash.Bytes(r.seed, agent)
-	name, ok := r.agents[sum]
+	sum := maphash.Bytes(r.seed, text)
+	a, ok := r.agents[sum]
 	if !ok {
 		if len(r.agents) >= r.opts.Names {
 			clear(r.agents)
 		}
-		name = scanner(agent)
-		r.agents[sum] = name
+		a = agent{scanner(text), personal(text), tally.Hash(text)}
+		r.agents[sum] = a
 	}
-	return name
+	return a
 }
 
 // fingerprintHash takes 64 bits of a fingerprint without allocating.

@@ -30,6 +30,8 @@ type Rule struct {
 	// conclude reports what the counts of an endpoint or service add up to, at as
 	// many places as there are.
 	conclude func(s *State, c *Context, report func(p analyze.Place, t *Tally, v verdict))
+	// over reports what the credentials of a ledger add up to; all are sorted.
+	over func(l *Ledger, all []*held, e *teller)
 }
 
 // scope says what a rule's findings belong to.
@@ -178,7 +180,15 @@ const (
 )
 
 // Rules is the catalogue.
-var Rules = slices.Concat(plainRules, attackRules, windowRules, volumeRules, inputRules, storedRules)
+var Rules = slices.Concat(
+	plainRules,
+	attackRules,
+	windowRules,
+	volumeRules,
+	inputRules,
+	storedRules,
+	credentialRules,
+)
 
 var plainRules = []Rule{
 	{
@@ -523,8 +533,8 @@ var plainRules = []Rule{
 	},
 	{
 		Rule: analyze.Rule{ID: "auth.ignored", Title: "An obviously bad token is accepted", Practice: analyze.Authentication, Severity: analyze.Critical, Level: analyze.Inferred,
-			Trigger: "success with an Authorization header that holds nothing, null or undefined, on an endpoint where others send real ones",
-			Quiet:   "the endpoint must also succeed with a real token, and the service must refuse something",
+			Trigger: "success with an Authorization header that holds nothing, null, undefined or a token that is cut off, on an endpoint where others send real ones; or with the header and claims of an earlier token under another signature",
+			Quiet:   "the endpoint must also succeed with a real token, and the service must refuse something; signatures are compared where the algorithm gives one only",
 			Why:     "If nothing is checked, any request passes as authenticated.",
 			Fix:     "Verify the token on every request and refuse what does not parse.",
 			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-287", "CWE-347"}},
@@ -538,6 +548,7 @@ var plainRules = []Rule{
 			v.detail = fmt.Sprintf("%d successes with real credentials here, %d refusals at the service", c.Stats.Authenticated, c.Around.Refused)
 			return c.Stats.Authenticated > 0 && c.Around.Refused > 0
 		},
+		over: forgedTwins,
 	},
 	{
 		Rule: analyze.Rule{ID: "jwt.alg-none", Title: "Unsigned JWT", Practice: analyze.Authentication, Severity: analyze.Critical, Level: analyze.Proved,

@@ -34,6 +34,7 @@ type talk struct {
 	every   time.Duration // after the one before; 0 is a second
 	at      time.Duration // since noon
 	expands Expansion     // of the request's body
+	host    string        // "" is api.example.org
 }
 
 const (
@@ -49,6 +50,7 @@ func conclude(t *testing.T, template string, talks ...talk) []analyze.Finding {
 	t.Helper()
 	r := NewReader(analyze.Key{1}, Options{})
 	var endpoint, service State
+	ledger := NewLedger(LedgerOptions{})
 	method := "GET"
 	latency := new(tally.Latency)
 	frame, clock := uint64(0), time.Duration(0)
@@ -61,12 +63,14 @@ func conclude(t *testing.T, template string, talks ...talk) []analyze.Finding {
 			method = o.Method
 			latency.Add(o.Latency)
 			Observe(o, &endpoint, &service)
+			ledger.Observe(o, o.Host)
 		}
 	}
 	c := Context{Service: "api.example.org", Method: method, Template: template, Around: service.Stats(), First: now, Last: now, Latency: latency, Home: &service}
 	list := endpoint.Findings(c, nil)
 	c.Method, c.Template = "", ""
 	list = service.Findings(c, list)
+	list = ledger.Findings(list)
 	Sort(list)
 	return list
 }
@@ -94,7 +98,7 @@ func play(t *testing.T, r *Reader, k talk, frame uint64) *Observation {
 	if o.Wire = analyze.Plaintext; k.tls {
 		o.Wire = analyze.TLS
 	}
-	o.Host = "api.example.org"
+	o.Host = cmp.Or(k.host, "api.example.org")
 	o.SoftFailure = k.soft
 	o.Smuggled = k.framing
 	var target string
@@ -135,6 +139,16 @@ func play(t *testing.T, r *Reader, k talk, frame uint64) *Observation {
 			o.ResponseHeader([]byte(name), []byte(value))
 		}
 		o.ResponseBody = []byte(body)
+		var answer map[string]any
+		if json.Unmarshal(o.ResponseBody, &answer) == nil {
+			for name, v := range answer {
+				if s, ok := v.(string); ok {
+					o.Answer([]byte(name), []byte(s))
+				} else if n, ok := v.(float64); ok {
+					o.Answer([]byte(name), fmt.Appendf(nil, "%.0f", n))
+				}
+			}
+		}
 	}
 	for _, h := range k.hits {
 		o.Hit(h)
@@ -810,7 +824,7 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			t.Errorf("%s lacks a text", r.ID)
 		}
 		n := 0
-		for _, set := range []bool{r.exchange != nil, r.handshake != nil, r.absence != nil, r.conclude != nil} {
+		for _, set := range []bool{r.exchange != nil, r.handshake != nil, r.absence != nil, r.conclude != nil, r.over != nil} {
 			if set {
 				n++
 			}

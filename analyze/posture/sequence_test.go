@@ -18,7 +18,12 @@ type sequence struct {
 	silent   [][]talk
 }
 
-var sequences = slices.Concat(windowSequences, volumeSequences, inputSequences)
+var sequences = slices.Concat(
+	windowSequences,
+	volumeSequences,
+	inputSequences,
+	credentialSequences,
+)
 
 func TestRowsThatTakeManyExchanges(t *testing.T) {
 	for _, c := range sequences {
@@ -51,7 +56,6 @@ var unfinished = map[string]bool{
 	"enc.cert-self-signed": true,
 	"enc.cert-name":        true,
 	"auth.mixed":           true,
-	"auth.ignored":         true,
 	"jwt.expired-accepted": true,
 	"jwt.long":             true,
 	"jwt.not-yet-valid":    true,

@@ -390,6 +390,7 @@ type verdict struct {
 	severity analyze.Severity
 	level    analyze.Level
 	detail   string // added to the summary
+	unit     string // of what is counted; "": exchanges or handshakes
 }
 
 func (t *Tally) finding(r *Rule, p analyze.Place, c *Context, v *verdict) analyze.Finding {
@@ -438,6 +439,7 @@ func summary(r *Rule, t *Tally, p analyze.Place, f *analyze.Finding, v *verdict)
 	if r.handshake != nil {
 		unit = "handshake"
 	}
+	unit = cmp.Or(v.unit, unit)
 	fmt.Fprintf(&b, ": %s", plural(t.count, unit))
 	if n := f.Principals; n > 0 {
 		fmt.Fprintf(&b, " from %s", plural(n, "caller"))

@@ -155,6 +155,9 @@ func (s *Span) Merge(o Span) {
 	}
 }
 
+// Ends returns both ends in nanoseconds since 1970, zero where there was no moment.
+func (s *Span) Ends() (first, last int64) { return s.first, s.last }
+
 // Times returns both ends in UTC, zero where there was no moment.
 func (s *Span) Times() (first, last time.Time) {
 	if !s.some {

@@ -22,6 +22,9 @@ type Table[K comparable, V any] struct {
 	Refused uint64
 	// Gone, if not nil, is called with each entry that has to go.
 	Gone func(K, V)
+	// Old, if not nil, tells the entries that go first when there are too many, by
+	// what they hold. With it, which entries stay depends on when they were added.
+	Old func(K, V) bool
 }
 
 // NewTable returns an empty table. It allocates its map on first use.
@@ -64,6 +67,9 @@ func (t *Table[K, V]) At(k K, fresh func() V) (V, bool) {
 
 // Trim cuts the table to its limit.
 func (t *Table[K, V]) Trim() {
+	if len(t.m) > t.limit && t.Old != nil {
+		t.drop(t.Old)
+	}
 	if len(t.m) <= t.limit {
 		return
 	}
@@ -78,8 +84,12 @@ func (t *Table[K, V]) Trim() {
 // lower lets go of the keys ranked above cut.
 func (t *Table[K, V]) lower(cut uint64) {
 	t.full, t.cut = true, cut
+	t.drop(func(k K, _ V) bool { return t.rank(k) > cut })
+}
+
+func (t *Table[K, V]) drop(which func(K, V) bool) {
 	for k, v := range t.m {
-		if t.rank(k) > cut {
+		if which(k, v) {
 			delete(t.m, k)
 			if t.Gone != nil {
 				t.Gone(k, v)
