@@ -111,6 +111,7 @@ const (
 	InCookie    Where = "cookie"
 	InSetCookie Where = "set-cookie"
 	InBody      Where = "body"
+	InMessage   Where = "message" // of a WebSocket: of the client on the request's side, of the server on the response's
 )
 
 // Place is where in an endpoint's messages something is. Name is a header,

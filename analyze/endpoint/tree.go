@@ -462,6 +462,22 @@ func (t *Tree[R]) failure(method, path []byte) (rec R, ok bool) {
 	return l.rec, true
 }
 
+// Known returns the record of a path that is known, and counts nothing.
+func (t *Tree[R]) Known(method, path []byte) (rec R, ok bool) {
+	if w := t.routed(path); w != nil {
+		if p := t.pins[w.template]; p != nil {
+			if l := p.at(method); l != nil {
+				return l.rec, true
+			}
+		}
+		return rec, false
+	}
+	if l := t.find(method, path); l != nil {
+		return l.rec, true
+	}
+	return rec, false
+}
+
 // find returns the leaf of a path that is known.
 func (t *Tree[R]) find(method, path []byte) *leaf[R] {
 	n := t.root

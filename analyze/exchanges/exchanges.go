@@ -62,7 +62,17 @@ func (w *Writer) Handler(next capture.Handler) capture.Handler {
 	if w.opts.Mask != nil && !w.opts.Reveal {
 		h.mask = w.opts.Mask()
 	}
+	if l, ok := next.(capture.Listener); ok {
+		return listener{h, l}
+	}
 	return h
+}
+
+// listener is a handler before one that wants messages of WebSockets: they are
+// handed on, and not written.
+type listener struct {
+	*handler
+	capture.Listener
 }
 
 // handler builds lines for one shard, in a buffer of its own.

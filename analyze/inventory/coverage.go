@@ -22,6 +22,8 @@ const (
 	helloEncrypted
 	webSockets
 	webSocketMessages
+	webSocketTexts
+	webSocketUnread
 	bodiesRead
 	bodiesPartial
 	bodiesOpaque
@@ -49,7 +51,9 @@ var counters = [countEnd]struct{ name, help string }{
 	certificatesHidden:   {"inventory_certificates_hidden", "TLS handshakes whose certificate is not visible"},
 	helloEncrypted:       {"inventory_hello_encrypted", "TLS handshakes that offered an encrypted hello (ECH): the name in the clear may be another one"},
 	webSockets:           {"inventory_websockets", "WebSocket streams"},
-	webSocketMessages:    {"inventory_websocket_messages", "WebSocket messages: counted, not looked into"},
+	webSocketMessages:    {"inventory_websocket_messages", "WebSocket messages"},
+	webSocketTexts:       {"inventory_websocket_texts", "WebSocket messages of text that were analysed"},
+	webSocketUnread:      {"inventory_websocket_unread", "WebSocket messages that were counted, not looked into: binary ones, and what could not be inflated"},
 	bodiesRead:           {"inventory_bodies_read", "bodies walked to their end"},
 	bodiesPartial:        {"inventory_bodies_partial", "bodies walked in part: absence in them proves nothing"},
 	bodiesOpaque:         {"inventory_bodies_opaque", "bodies in a format that is not looked into"},
@@ -78,6 +82,7 @@ func (c *conclusion) coverage() {
 		w.scanner.Dropped = 0
 	}
 	n[credentialLimit] = c.state.ledger.Forgotten()
+	n[webSocketUnread] = n[webSocketMessages] - min(n[webSocketTexts], n[webSocketMessages])
 	v := &c.snap.Coverage
 	v.Captures = append([]analyze.Capture{}, c.captures...)
 	v.Counts, v.NotVisible = []analyze.Count{}, []string{}
@@ -119,7 +124,7 @@ func (c *conclusion) notVisible(k func(capture.Counter) uint64) {
 	say(k(capture.QUICFrames), "%s look like QUIC: HTTP/3 is not visible.", many(k(capture.QUICFrames), "UDP datagram"))
 	say(n[certificatesHidden], "%s showed no certificate (TLS 1.3 encrypts it, resumption omits it): its name and dates are unknown.", many(n[certificatesHidden], "TLS handshake"))
 	say(n[helloEncrypted], "%s offered an encrypted hello (ECH), or a dummy of one: the name in the clear may stand before another.", many(n[helloEncrypted], "TLS handshake"))
-	say(n[webSocketMessages], "%s were counted, not looked into.", many(n[webSocketMessages], "WebSocket message"))
+	say(n[webSocketUnread], "%s (binary, or not to be inflated) were counted, not looked into.", many(n[webSocketUnread], "WebSocket message"))
 	say(k(capture.StreamGapBytes), "%s were lost in %s of the streams; messages with holes are marked and prove no absence.", size(k(capture.StreamGapBytes)), many(k(capture.StreamGaps), "place"))
 	say(k(capture.StreamGaps)*b(k(capture.StreamGapBytes) == 0), "%s of the streams lost an unknown number of bytes.", many(k(capture.StreamGaps), "place"))
 	say(k(capture.ExchangesUnanswered), "%s had no answer in the capture.", many(k(capture.ExchangesUnanswered), "request"))

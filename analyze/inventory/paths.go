@@ -22,7 +22,7 @@ func knownPaths(fields []analyze.Field) paths {
 // place generalises the place of a value in a body.
 func (p paths) place(at analyze.Place) analyze.Place {
 	known := p[at.Side]
-	if at.Where != analyze.InBody || known[at.Name] || !strings.HasPrefix(at.Name, "$") {
+	if at.Where != analyze.InBody && at.Where != analyze.InMessage || known[at.Name] || !strings.HasPrefix(at.Name, "$") {
 		return at
 	}
 	path := "$"

@@ -29,6 +29,7 @@ type record struct {
 	latency   tally.Latency
 	span      tally.Span
 	shapes    *shape.Set
+	messages  *shape.Set // of WebSockets; nil: there were none
 	sensitive tally.Table[sensitiveKey, *sensitiveTally]
 	state     posture.State
 
@@ -104,7 +105,11 @@ func (r *record) find(h *posture.Hit, at tally.Moment, frozen bool) {
 // weight measures the memory of what the record itself holds, in pieces of some
 // 200 bytes.
 func (r *record) weight() int {
-	return r.shapes.Nodes() + 2*r.sensitive.Len() + 4*r.state.Len()
+	n := 0
+	if r.messages != nil {
+		n = r.messages.Nodes()
+	}
+	return n + r.shapes.Nodes() + 2*r.sensitive.Len() + 4*r.state.Len()
 }
 
 // Merge implements endpoint.Record. Where the tree makes one of two records of
@@ -136,6 +141,12 @@ func (r *record) join(o *record) {
 	r.latency.Merge(&o.latency)
 	r.span.Merge(o.span)
 	r.shapes.Merge(o.shapes)
+	if o.messages != nil {
+		if r.messages == nil {
+			r.messages = shape.NewSet(shape.Options{})
+		}
+		r.messages.Merge(o.messages)
+	}
 	if o.sensitive.Len() > 0 || o.sensitive.Full() {
 		r.sensitiveTable().Merge(&o.sensitive, newSensitive, (*sensitiveTally).merge)
 	}

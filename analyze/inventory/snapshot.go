@@ -88,6 +88,13 @@ func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endp
 		c.names[id] = name
 	}
 	parameters, fields := r.shapes.Fields(nil)
+	if r.messages != nil {
+		_, list := r.messages.Fields(nil)
+		for i := range list {
+			list[i].Where = analyze.InMessage
+		}
+		fields = append(fields, list...)
+	}
 	known := knownPaths(fields)
 	hide := r.private(known)
 	hide(parameters)
@@ -118,7 +125,7 @@ func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endp
 	if r.sensitive.Full() {
 		c.state.counts[sensitiveLimit]++
 	}
-	if r.shapes.Over() > 0 {
+	if r.shapes.Over() > 0 || r.messages != nil && r.messages.Over() > 0 {
 		c.state.counts[shapeLimit]++
 	}
 	return found

@@ -647,6 +647,9 @@ func (w *worker) found() {
 	}
 	for i := range o.Hits {
 		if h := &o.Hits[i]; !taken(o, h.Place) {
+			if o.Message {
+				h.Place = inMessage(h.Place)
+			}
 			w.rec.find(h, o.At, o.Frozen)
 		}
 	}

@@ -115,6 +115,9 @@ type Observation struct {
 	// Partial: the head of the request was not seen whole, so that no credential
 	// means nothing.
 	Partial bool
+	// Message: it is no exchange but a message of a WebSocket. Its body is of one
+	// side; there is nothing else of it.
+	Message bool
 	// Frozen: there is no memory for findings that are new; known ones count on.
 	Frozen bool
 
@@ -546,7 +549,8 @@ func (o *Observation) Hit(h Hit) { o.Hits = append(o.Hits, h) }
 // Done concludes: success, peers, principal, and which rules have to be asked.
 func (o *Observation) Done() {
 	o.Peer = PeerOf(o.Client.Addr(), o.Server.Addr())
-	o.Success = !o.SoftFailure && (o.Status >= 200 && o.Status < 300 || o.Status == 304)
+	o.Partial = o.Partial || o.Message
+	o.Success = o.Message || !o.SoftFailure && (o.Status >= 200 && o.Status < 300 || o.Status == 304)
 	if i := bytes.IndexByte(o.Path, ';'); i >= 0 {
 		o.pathSession(o.Path[i:])
 	}

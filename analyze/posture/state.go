@@ -202,6 +202,7 @@ type emitter struct {
 	rule           uint8
 	state          *State // of the rule's scope
 	frozen         bool
+	message        bool // what is in a body was in a message
 }
 
 // see adds the exchange to the finding at a place. It returns nil where there
@@ -210,6 +211,9 @@ func (e *emitter) see(place analyze.Place, severity analyze.Severity) *Tally {
 	fresh := newTally
 	if e.frozen {
 		fresh = nil
+	}
+	if e.message && place.Where == analyze.InBody {
+		place.Where = analyze.InMessage
 	}
 	t, ok := e.state.table().At(findingKey{e.rule, place}, fresh)
 	if !ok {
@@ -245,10 +249,14 @@ func Observe(o *Observation, endpoint, service *State) {
 // so that what it shows is not lost with it. See [State.Strays].
 func ObserveAgain(o *Observation, stray *State) { o.ask(stray, nil) }
 
+// ObserveMessage asks the rules about a message of a WebSocket, which is no
+// exchange: it counts as none.
+func ObserveMessage(o *Observation, endpoint, service *State) { o.ask(endpoint, service) }
+
 // ask runs the rules whose scope has a state.
 func (o *Observation) ask(endpoint, service *State) {
 	e := &o.r.e
-	*e = emitter{at: o.At, client: o.Client, server: o.Server, status: o.Status, peer: o.Peer, principal: o.principalHash, seq: o.seq, frozen: o.Frozen}
+	*e = emitter{at: o.At, client: o.Client, server: o.Server, status: o.Status, peer: o.Peer, principal: o.principalHash, seq: o.seq, frozen: o.Frozen, message: o.Message}
 	for _, i := range exchangeRules {
 		r := &Rules[i]
 		if o.facts&r.need != r.need {
