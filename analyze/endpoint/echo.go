@@ -1,15 +1,32 @@
 package endpoint
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // digest hashes a segment or value. It is the same in each process, so that the
-// same traffic gives the same endpoints.
+// same traffic gives the same endpoints. Eight bytes are folded at a time by a
+// multiplication to 128 bits, as wyhash does: values come by the million.
 func digest(b []byte) uint64 {
-	h := uint64(14695981039346656037) // FNV-1a
-	for _, c := range b {
-		h = (h ^ uint64(c)) * 1099511628211
+	const k0, k1 = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
+	h := uint64(len(b))*k1 ^ k0
+	for ; len(b) > 8; b = b[8:] {
+		h = fold(h^binary.LittleEndian.Uint64(b), k1)
 	}
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	return h ^ h>>29
+	var last uint64
+	switch n := len(b); {
+	case n >= 4:
+		last = uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<32
+	case n > 0:
+		last = uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16
+	}
+	return fold(fold(h^last, k1), k0)
+}
+
+func fold(x, y uint64) uint64 {
+	high, low := bits.Mul64(x, y)
+	return high ^ low
 }
 
 // Echo tells of a string or number in the body that answered the last exchange
@@ -23,6 +40,9 @@ func (t *Tree[R]) Echo(key, value []byte) {
 	last := len(t.path) - 1
 	if !idKey(key) {
 		// /orders/status/paid answers orders whose status is paid.
+		if t.named>>mark(key)&1 == 0 {
+			return
+		}
 		for i := range last {
 			if n := t.path[i]; n.name == string(key) && !t.path[i+1].told && t.path[i+1].now == digest(value) {
 				t.path[i+1].told = true
@@ -51,34 +71,48 @@ func (t *Tree[R]) Echo(key, value []byte) {
 	}
 }
 
+// mark is the bit of a name in a set of the few names of a path.
+func mark[T string | []byte](name T) int {
+	if len(name) == 0 {
+		return 0
+	}
+	return (len(name)<<3 ^ int(name[0])) & 63
+}
+
 // idKey reports whether a key names what identifies a thing.
 func idKey(key []byte) bool {
 	n := len(key)
 	if n < 2 || n > 40 {
 		return false
 	}
-	for _, suffix := range idSuffixes {
-		m := len(suffix)
-		if n < m || key[n-1]|0x20 != suffix[m-1] {
-			continue
-		}
-		same := true
-		for i := range m {
-			if key[n-m+i]|0x20 != suffix[i] {
-				same = false
-				break
-			}
-		}
-		if same {
+	for _, suffix := range idSuffixes[key[n-1]&31] {
+		if m := len(suffix); m <= n && small(key[n-m:], suffix) {
 			return true
 		}
 	}
 	return false
 }
 
-// idSuffixes are ends of keys of ids, in small letters.
-var idSuffixes = []string{"id", "sid", "key", "slug", "name", "code", "login", "number", "handle", "ref", "sha", "path", "tag",
-	"email", "iso", "lang", "locale", "version", "namespace", "host", "domain", "owner", "user", "title", "label"}
+// small reports whether b is text, which is in small letters, but for their case.
+func small(b []byte, text string) bool {
+	for i := range text {
+		if b[i]|0x20 != text[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// idSuffixes are ends of keys of ids, in small letters, by the lower bits of
+// their last letter.
+var idSuffixes = func() (t [32][]string) {
+	for _, s := range []string{"id", "sid", "key", "slug", "name", "code", "login", "number", "handle", "ref", "sha", "path", "tag",
+		"email", "iso", "lang", "locale", "version", "namespace", "host", "domain", "owner", "user", "title", "label"} {
+		i := s[len(s)-1] & 31
+		t[i] = append(t[i], s)
+	}
+	return t
+}()
 
 // filter is a Bloom filter of values, made at the first one.
 type filter struct {

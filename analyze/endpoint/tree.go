@@ -65,6 +65,7 @@ type Tree[R Record[R]] struct {
 	values    filter
 	pins      map[string]*pin[R] // by the template that was given
 	path      []*node[R]         // of the last exchange that succeeded
+	named     uint64             // the names in it, by mark
 	leaf      *leaf[R]
 	able      bool // an id was in the last answer
 	scratch   []byte
@@ -126,7 +127,7 @@ func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 	if !success {
 		return t.failure(method, path)
 	}
-	t.path = t.path[:0]
+	t.path, t.named = t.path[:0], 0
 	t.leaf, t.able = nil, false
 	n := t.root
 	n.n++
@@ -150,6 +151,7 @@ func (t *Tree[R]) At(method, path []byte, success bool) (rec R, ok bool) {
 		kid.classes[c]++
 		kid.now, kid.told = digest(segment), false
 		t.path = append(t.path, kid)
+		t.named |= 1 << mark(kid.name)
 		n = kid
 	}
 	l := n.at(method)

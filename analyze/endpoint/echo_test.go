@@ -1,0 +1,74 @@
+package endpoint
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"testing"
+)
+
+// Digests of alike short values are strewn over all bits.
+func TestDigestSpreads(t *testing.T) {
+	seen := map[uint64]bool{}
+	var halves [2][256]int
+	n := 0
+	for length := range 40 {
+		for i := range 500 {
+			b := make([]byte, length)
+			for j := range b {
+				b[j] = '0'
+			}
+			if length > 0 {
+				var digits [8]byte
+				binary.BigEndian.PutUint64(digits[:], uint64(i))
+				for j := range min(length, 2) {
+					b[length-1-j] += digits[7-j]
+				}
+			} else if i > 0 {
+				break
+			}
+			h := digest(b)
+			if !seen[h] {
+				n++
+				halves[0][h&255]++
+				halves[1][h>>56]++
+			}
+			seen[h] = true
+		}
+	}
+	want := 1 + 256 + 38*500 // one byte tells 256 apart
+	if n != want {
+		t.Errorf("%d digests of %d values", n, want)
+	}
+	for i, half := range halves {
+		for _, c := range half {
+			if c < n/256/2 || c > n/256*2 {
+				t.Errorf("half %d: a bucket of %d where %d are due", i, c, n/256)
+			}
+		}
+	}
+	if d := bits.OnesCount64(digest([]byte("order-1")) ^ digest([]byte("order-2"))); d < 16 {
+		t.Errorf("two digests differ in %d bits", d)
+	}
+}
+
+func TestIDKey(t *testing.T) {
+	for key, want := range map[string]bool{"id": true, "ID": true, "userId": true, "order_key": true, "isbn": false, "created_at": false, "slug": true, "name": true, "NAME": true,
+		"": false, "d": false, "paid": true, "price": false, "sha": true, "i\x04": false, "total": false, "label": true, "namespace": true} {
+		if idKey([]byte(key)) != want {
+			t.Errorf("%q: %v", key, !want)
+		}
+	}
+}
+
+func BenchmarkEcho(b *testing.B) {
+	tree := NewTree(Options{}, newNote)
+	tree.At([]byte("GET"), []byte("/api/v1/orders/7d37df51-5b01-4390-946d-3914f33d5388/items"), true)
+	pairs := [][2][]byte{{[]byte("id"), []byte("409328")}, {[]byte("uuid"), []byte("7d37df51-5b01-4390-946d-3914f33d5388")}, {[]byte("price"), []byte("607.69")},
+		{[]byte("created_at"), []byte("2026-01-18T06:15:06Z")}, {[]byte("display_name"), []byte("grove")}, {[]byte("tags"), []byte("knife")}}
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range pairs {
+			tree.Echo(pairs[i][0], pairs[i][1])
+		}
+	}
+}
