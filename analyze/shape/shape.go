@@ -77,6 +77,7 @@ type node struct {
 }
 
 type value struct {
+	head uint64 // of text
 	text string
 	n    uint64
 }

@@ -221,6 +221,33 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// Any byte at any place of a UUID is judged as it stands.
+func TestUUIDBytes(t *testing.T) {
+	const good = "550e8400-e29b-41d4-a716-44665544ABcd"
+	for i := range good {
+		for c := range 256 {
+			b := []byte(good)
+			b[i] = byte(c)
+			want := strings.IndexByte("0123456789abcdefABCDEF", byte(c)) >= 0
+			if good[i] == '-' {
+				want = c == '-'
+			}
+			if isUUID(b) != want {
+				t.Fatalf("%q: %v", b, !want)
+			}
+		}
+	}
+}
+
+// The rows stand in the order of their bits.
+func TestFormatBits(t *testing.T) {
+	for i, f := range formatNames {
+		if f.bit != 1<<i {
+			t.Errorf("row %d has bit %b", i, f.bit)
+		}
+	}
+}
+
 // random writes an object of a small grammar.
 func random(r *rand.Rand, depth int) string {
 	switch k := r.Intn(7); {

@@ -2,6 +2,8 @@ package shape
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"net/netip"
 
 	"plainsight/analyze/body"
@@ -50,9 +52,9 @@ func (n *node) learn(text []byte, limit int) {
 	}
 	if n.formats != 0 && len(text) > 0 {
 		var f uint8
-		for i := range formatNames {
-			if n.formats&formatNames[i].bit != 0 && formatNames[i].is(text) {
-				f |= formatNames[i].bit
+		for left := n.formats; left != 0; left &= left - 1 {
+			if row := &formatNames[bits.TrailingZeros8(left)]; row.is(text) {
+				f |= row.bit
 			}
 		}
 		n.formats = f
@@ -60,9 +62,10 @@ func (n *node) learn(text []byte, limit int) {
 	if n.open {
 		return
 	}
+	start := head(text)
 	for i := range n.values {
-		if n.values[i].text == string(text) {
-			n.values[i].n++
+		if v := &n.values[i]; v.head == start && v.text == string(text) {
+			v.n++
 			return
 		}
 	}
@@ -70,7 +73,22 @@ func (n *node) learn(text []byte, limit int) {
 		n.open, n.values = true, nil
 		return
 	}
-	n.values = append(n.values, value{string(text), 1})
+	n.values = append(n.values, value{start, string(text), 1})
+}
+
+// head is the first bytes of a text and something of its length: enough to tell
+// most values of a set apart.
+func head(text []byte) uint64 {
+	n := len(text)
+	switch {
+	case n >= 8:
+		return binary.LittleEndian.Uint64(text) ^ uint64(n)<<56
+	case n >= 4:
+		return uint64(binary.LittleEndian.Uint32(text)) | uint64(binary.LittleEndian.Uint32(text[n-4:]))<<32
+	case n > 0:
+		return uint64(text[0]) | uint64(text[n/2])<<8 | uint64(text[n-1])<<16
+	}
+	return 0
 }
 
 // text takes the value of a parameter into account: its type is how it looks.
@@ -136,15 +154,21 @@ func isUUID(b []byte) bool {
 	if len(b) != 36 || b[8] != '-' || b[13] != '-' || b[18] != '-' || b[23] != '-' {
 		return false
 	}
-	for i, c := range b {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			continue
-		}
-		if !digit(c) && (c|0x20 < 'a' || c|0x20 > 'f') {
-			return false
-		}
+	four := func(i int) uint64 { return uint64(binary.LittleEndian.Uint32(b[i:])) }
+	return hexes(binary.LittleEndian.Uint64(b)) && hexes(four(9)|four(14)<<32) && hexes(four(19)|four(24)<<32) && hexes(binary.LittleEndian.Uint64(b[28:]))
+}
+
+// hexes reports whether the eight bytes of x are hex digits. Below 0x80, a sum
+// with 0x80-c sets the top bit of a byte that is at least c, and carries nothing.
+func hexes(x uint64) bool {
+	const each = 0x0101010101010101
+	if x&(0x80*each) != 0 {
+		return false
 	}
-	return true
+	letter := x | 0x20*each
+	digits := (x + (0x80-'0')*each) &^ (x + (0x80-'9'-1)*each)
+	letters := (letter + (0x80-'a')*each) &^ (letter + (0x80-'f'-1)*each)
+	return (digits|letters)&(0x80*each) == 0x80*each
 }
 
 func isDate(b []byte) bool {
