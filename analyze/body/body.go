@@ -20,7 +20,7 @@ const (
 )
 
 // Visitor is told of names and values in document order. All bytes are
-// borrowed: valid until the call returns.
+// borrowed: values are valid until the call returns, names until the walk ends.
 type Visitor interface {
 	// Begin opens an Object or an Array.
 	Begin(k Kind)

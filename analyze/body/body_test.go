@@ -21,6 +21,8 @@ type script struct {
 	keyed   bool
 	tracker Tracker
 	paths   []string
+	names   [][]byte // as they were told
+	copies  []string // of them
 }
 
 func (s *script) before() {
@@ -42,6 +44,7 @@ func (s *script) Key(name []byte) {
 		s.t.Errorf("key %q outside an object", name)
 	}
 	s.keyed = true
+	s.names, s.copies = append(s.names, name), append(s.copies, string(name))
 	fmt.Fprintf(&s.out, "%s:", name)
 	s.tracker.Key(name)
 }
@@ -71,6 +74,11 @@ func (s *script) End(k Kind) {
 func walk(t testing.TB, w *Walker, contentType, text string) (*script, Result) {
 	s := &script{t: t}
 	r := w.Walk([]byte(contentType), []byte(text), s)
+	for i, name := range s.names {
+		if string(name) != s.copies[i] {
+			t.Errorf("%q: the name %q became %q during the walk", text, s.copies[i], name)
+		}
+	}
 	if len(s.open) > 0 || s.tracker.Depth() > 0 {
 		t.Errorf("%q leaves %d containers open", text, len(s.open))
 	}

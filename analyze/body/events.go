@@ -7,7 +7,9 @@ import "bytes"
 func (w *Walker) events(b []byte, v Visitor) bool {
 	ok := true
 	base := len(w.stack)
-	var data []byte // of the event at hand, in b or, from a second line on, in w.second
+	var data []byte // of the event at hand, in b or, from a second line on, in w.second from start
+	w.second = w.second[:0]
+	start := 0
 	lines := 0
 	for more := true; more; {
 		var line []byte
@@ -27,10 +29,11 @@ func (w *Walker) events(b []byte, v Visitor) bool {
 				data = rest
 			} else {
 				if lines == 2 {
-					w.second = append(w.second[:0], data...)
+					start = len(w.second) // names in the events before live on
+					w.second = append(w.second, data...)
 				}
 				w.second = append(append(w.second, '\n'), rest...)
-				data = w.second
+				data = w.second[start:]
 			}
 		}
 		if len(line) > 0 && more || lines == 0 {

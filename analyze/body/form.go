@@ -64,6 +64,7 @@ func (w *Walker) form(b []byte, v Visitor) bool {
 			return false
 		}
 		name, w.scratch = unpercent(name, w.scratch)
+		name = w.lasting(name)
 		v.Key(name)
 		value, w.scratch = unpercent(value, w.scratch)
 		v.Value(String, value)

@@ -50,7 +50,7 @@ func (w *Walker) json(b []byte, v Visitor) bool {
 			i = next
 			switch state {
 			case wantKey:
-				v.Key(text)
+				v.Key(w.lasting(text))
 				state = wantColon
 				if i < len(b) && b[i] == ':' {
 					i++

@@ -37,31 +37,31 @@ func (w *Walker) protobuf(b []byte, v Visitor) bool {
 			return false
 		}
 		i += size
-		w.scratch = strconv.AppendUint(append(w.scratch[:0], '#'), f.number, 10)
+		name := w.numbered(f.number)
 		switch f.wire {
 		case wireVarint:
-			v.Key(w.scratch)
+			v.Key(name)
 			w.scratch = strconv.AppendInt(w.scratch[:0], int64(f.bits), 10)
 			v.Value(Number, w.scratch)
 		case wireFixed32:
-			v.Key(w.scratch)
+			v.Key(name)
 			w.number(float64(math.Float32frombits(uint32(f.bits))), 32, f.bits, v)
 		case wireFixed64:
-			v.Key(w.scratch)
+			v.Key(name)
 			w.number(math.Float64frombits(f.bits), 64, f.bits, v)
 		case wireBytes:
 			text := plainText(f.bytes)
 			switch {
 			case text && (len(f.bytes) < 2 || f.bytes[0] != '\n') || text && !message(f.bytes):
-				v.Key(w.scratch)
+				v.Key(name)
 				v.Value(String, f.bytes)
 			case !message(f.bytes):
 			case len(w.stack) >= w.Limits.Depth || len(w.ends) >= maxMessages:
-				v.Key(w.scratch)
+				v.Key(name)
 				v.Begin(Object)
 				v.End(Object)
 			default:
-				v.Key(w.scratch)
+				v.Key(name)
 				w.open(v, Object)
 				w.ends = append(w.ends, i)
 				i -= len(f.bytes)
@@ -69,6 +69,23 @@ func (w *Walker) protobuf(b []byte, v Visitor) bool {
 		}
 	}
 }
+
+// numbered is the name of a field.
+func (w *Walker) numbered(n uint64) []byte {
+	if n < uint64(len(numbers)) {
+		return numbers[n]
+	}
+	w.scratch = strconv.AppendUint(append(w.scratch[:0], '#'), n, 10)
+	return w.name(w.scratch)
+}
+
+// numbers are the names of the usual fields.
+var numbers = func() (t [64][]byte) {
+	for i := range t {
+		t[i] = strconv.AppendInt([]byte{'#'}, int64(i), 10)
+	}
+	return t
+}()
 
 // number tells a number of fixed size: as a float where it looks like one.
 func (w *Walker) number(f float64, size int, bits uint64, v Visitor) {

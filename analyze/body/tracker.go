@@ -4,31 +4,30 @@ import "strconv"
 
 // Tracker follows a walk and says where in the body it is. A visitor holds one,
 // passes it each call first, and asks when it wants to know. Following costs no
-// allocation once warm; the zero value is ready, and ready again after a walk.
+// allocation once warm; the zero value is ready, and ready again after a walk. It
+// holds the names themselves, which live as long as the walk.
 type Tracker struct {
 	frames []frame
-	names  []byte
 }
 
 type frame struct {
 	array bool
-	named bool // an object with a key
-	index int  // of the element, -1 before the first
-	from  int  // of the name in names
+	named bool   // an object with a key
+	index int    // of the element, -1 before the first
+	name  []byte // of the last key
 }
 
 // Begin follows the start of a container, which becomes the current value.
 func (t *Tracker) Begin(k Kind) {
 	t.step()
-	t.frames = append(t.frames, frame{array: k == Array, index: -1, from: len(t.names)})
+	t.frames = append(t.frames, frame{array: k == Array, index: -1})
 }
 
 // Key follows a name; its value becomes the current one.
 func (t *Tracker) Key(name []byte) {
 	if n := len(t.frames); n > 0 {
 		f := &t.frames[n-1]
-		f.named = true
-		t.names = append(t.names[:f.from], name...)
+		f.named, f.name = true, name
 	}
 }
 
@@ -38,13 +37,12 @@ func (t *Tracker) Value() { t.step() }
 // End follows the end of a container, which becomes the current value.
 func (t *Tracker) End() {
 	if n := len(t.frames); n > 0 {
-		t.names = t.names[:t.frames[n-1].from]
 		t.frames = t.frames[:n-1]
 	}
 }
 
 // Reset forgets where it is.
-func (t *Tracker) Reset() { t.frames, t.names = t.frames[:0], t.names[:0] }
+func (t *Tracker) Reset() { t.frames = t.frames[:0] }
 
 func (t *Tracker) step() {
 	if n := len(t.frames); n > 0 && t.frames[n-1].array {
@@ -56,12 +54,11 @@ func (t *Tracker) step() {
 func (t *Tracker) Depth() int { return len(t.frames) }
 
 // Name is the nearest key above the current value: its own, or that of the
-// array it is in. It is nil where there is none, and valid until the next call
-// that follows the walk.
+// array it is in. It is nil where there is none.
 func (t *Tracker) Name() []byte {
 	for i := len(t.frames) - 1; i >= 0; i-- {
 		if t.frames[i].named {
-			return t.name(i)
+			return t.frames[i].name
 		}
 	}
 	return nil
@@ -73,20 +70,12 @@ func (t *Tracker) Parent() []byte {
 	for i := len(t.frames) - 1; i >= 0; i-- {
 		if t.frames[i].named {
 			if seen {
-				return t.name(i)
+				return t.frames[i].name
 			}
 			seen = true
 		}
 	}
 	return nil
-}
-
-func (t *Tracker) name(i int) []byte {
-	to := len(t.names)
-	if i+1 < len(t.frames) {
-		to = t.frames[i+1].from
-	}
-	return t.names[t.frames[i].from:to]
 }
 
 // AppendPointer appends the JSON pointer (RFC 6901) of the current value, as in
@@ -99,7 +88,7 @@ func (t *Tracker) AppendPointer(to []byte) []byte {
 			to = strconv.AppendInt(append(to, '/'), int64(f.index), 10)
 		case f.named:
 			to = append(to, '/')
-			for _, c := range t.name(i) {
+			for _, c := range t.frames[i].name {
 				switch c {
 				case '~':
 					to = append(to, "~0"...)
@@ -125,7 +114,7 @@ func (t *Tracker) AppendPath(to []byte) []byte {
 		case f.array && f.index >= 0:
 			to = append(to, "[]"...)
 		case f.named:
-			name := t.name(i)
+			name := t.frames[i].name
 			if FreeKey(name) {
 				to = append(to, "{*}"...)
 			} else {

@@ -25,6 +25,7 @@ type Walker struct {
 	stack   []Kind // open containers
 	left    int    // values that may still be told
 	scratch []byte // unescaped text
+	names   []byte // names that do not stand in the body as they are
 	second  []byte // a second text that must live beside scratch
 	wide    []byte // a body transcoded from UTF-16
 	spans   []span // XML: names of the open elements
@@ -54,7 +55,7 @@ func (w *Walker) Walk(contentType, b []byte, v Visitor) Result {
 		w.Limits.Values = 1 << 20
 	}
 	w.left = w.Limits.Values
-	w.stack = w.stack[:0]
+	w.stack, w.names = w.stack[:0], w.names[:0]
 	b = w.utf8(b)
 	r := Result{Format: detect(contentType, b)}
 	switch r.Format {
@@ -105,6 +106,23 @@ func (w *Walker) close(v Visitor, depth int) {
 		v.End(w.stack[n-1])
 	}
 	w.stack = w.stack[:min(depth, len(w.stack))]
+}
+
+// name returns a copy of a name that lives until the walk ends. Together they
+// are no longer than the body. Where names grow, those that were given out stay
+// where they are.
+func (w *Walker) name(text []byte) []byte {
+	from := len(w.names)
+	w.names = append(w.names, text...)
+	return w.names[from:len(w.names):len(w.names)]
+}
+
+// lasting is a name that may stand in the scratch space, made to live.
+func (w *Walker) lasting(text []byte) []byte {
+	if len(text) > 0 && len(w.scratch) > 0 && &text[0] == &w.scratch[0] {
+		return w.name(text)
+	}
+	return text
 }
 
 // detect tells the format. The content type is believed unless the first bytes

@@ -160,7 +160,7 @@ func (w *Walker) xml(b []byte, v Visitor) bool {
 				}
 				object()
 				w.second = append(append(w.second[:0], '@'), name...)
-				v.Key(w.second)
+				v.Key(w.name(w.second))
 				w.second = entities(w.second[:0], value)
 				v.Value(String, w.second)
 			})
