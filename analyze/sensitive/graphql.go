@@ -7,7 +7,7 @@ import (
 // arguments judges the values that stand in a GraphQL document (spec §2.6,
 // §2.9), each by its name: login(user: "ann", card: {cvv: "123"}). It reports
 // whether text is such a document.
-func (s *Scanner) arguments(w where, text []byte) bool {
+func (s *Scanner) arguments(w *where, text []byte) bool {
 	if !document(text) {
 		return false
 	}
@@ -76,7 +76,7 @@ func (s *Scanner) arguments(w where, text []byte) bool {
 
 type span struct{ from, to int }
 
-func (s *Scanner) argument(w where, text []byte, parent, name span, value []byte, number bool) {
+func (s *Scanner) argument(w *where, text []byte, parent, name span, value []byte, number bool) {
 	c := s.class(text[parent.from:parent.to], text[name.from:name.to])
 	s.judge(w, &c, value, number)
 }
@@ -85,7 +85,11 @@ func (s *Scanner) argument(w where, text []byte, parent, name span, value []byte
 // arguments.
 func document(text []byte) bool {
 	switch text[0] {
-	case 'q', 'm', 's', '{', ' ', '\n':
+	case 'q', 'm', 's':
+		if !hasPrefix(text, "query") && !hasPrefix(text, "mutation") && !hasPrefix(text, "subscription") {
+			return false
+		}
+	case '{', ' ', '\n':
 	default:
 		return false
 	}

@@ -306,7 +306,7 @@ func (r *Rules) named(name []byte) (all uint64) {
 }
 
 // own reports what the rules of the user find in a value.
-func (s *Scanner) own(w where, named uint64, text []byte) {
+func (s *Scanner) own(w *where, named uint64, text []byte) {
 	r := s.options.Rules
 	if len(text) > maxOwnText {
 		text = text[:maxOwnText]

@@ -3,6 +3,8 @@ package sensitive
 import (
 	"bytes"
 	"net/netip"
+
+	"plainsight/analyze/body"
 )
 
 // kinds of bytes.
@@ -56,10 +58,12 @@ const (
 	signHigh
 	signUpper
 	signTilde
+	signOther // what has no sign of its own
 )
 
 var signs = func() (t [256]uint32) {
 	for c := range t {
+		t[c] = signOther
 		switch k := kinds[c]; {
 		case k&isDigit != 0:
 			t[c] = signDigit
@@ -215,15 +219,52 @@ func (f *finder) find(text []byte, cl *class, number bool) {
 	if len(text) == from {
 		return
 	}
-	body := text[from:]
-	var sum uint32
-	for _, b := range body {
-		sum |= signs[b]
-	}
+	value := text[from:]
 	if number {
-		f.number(body, from, cl)
+		f.number(value, from, cl)
 		return
 	}
+	plain := cl.hints.empty()
+	if plain && len(value) >= 20 && len(value) <= 36 && (body.UUID(value) || body.DateTime(value)) {
+		return // the most frequent values of APIs that are full of digits, and never anything by themselves
+	}
+	sum := signsOf(value)
+	if plain && quiet(sum, len(value)) {
+		return
+	}
+	f.look(text, from, sum, cl)
+}
+
+// signsOf is the sum of the signs of b.
+func signsOf(b []byte) (sum uint32) {
+	for len(b) >= 4 {
+		sum |= signs[b[0]] | signs[b[1]] | signs[b[2]] | signs[b[3]]
+		b = b[4:]
+	}
+	for _, c := range b {
+		sum |= signs[c]
+	}
+	return sum
+}
+
+// quiet reports whether nothing can be found in n bytes with these signs under
+// a name that hints at nothing: too short for anything but what certain marks
+// give away, or words in small letters, of which nothing is made but sayings
+// with marks in them. It spares [finder.look], and never knows better.
+func quiet(sum uint32, n int) bool {
+	const marks = signLess | signEqual | signColon | signAt
+	switch {
+	case sum&signDigit != 0:
+		return n < 7 && sum&(marks|signBlank) == 0
+	case n < 12:
+		return sum&marks == 0
+	}
+	return sum&^(signLetter|signBlank|signDot|signSlash|signPlus|signHigh) == 0
+}
+
+// look finds what text holds from an offset on.
+func (f *finder) look(text []byte, from int, sum uint32, cl *class) {
+	value := text[from:]
 	// What speaks for itself.
 	f.strong(text, from, sum, cl)
 	for i := range f.found {
@@ -234,14 +275,19 @@ func (f *finder) find(text []byte, cl *class, number bool) {
 		}
 	}
 	if !cl.hints.empty() {
-		if f.whole(body, from, cl, number) {
+		if f.whole(value, from, cl, false) {
 			return
 		}
 	}
-	if cl.hints.empty() && sum&signDigit != 0 && common(body) {
+	if cl.hints.empty() && sum&signDigit != 0 && common(value) {
 		return
 	}
-	if sum&signDigit != 0 || sum&signLetter != 0 && len(body) >= 12 {
+	switch {
+	case sum&(signDigit|signUpper|signDash) == 0:
+		if sum&signBlank != 0 && len(value) >= 12 {
+			f.sayings(text, from, sum, cl)
+		}
+	case sum&signDigit != 0 || sum&signLetter != 0 && len(value) >= 12:
 		f.words(text, from, sum, cl)
 	}
 }

@@ -229,13 +229,39 @@ func (s *Scanner) Value(k body.Kind, text []byte) {
 	if k != body.String && k != body.Number || len(text) == 0 {
 		return
 	}
-	name := s.tracker.Name()
-	if s.tracker.Depth() == 0 {
-		name = nil
-	}
-	c := s.class(s.tracker.Parent(), name)
-	s.judge(where{at: analyze.InBody, body: true}, &c, text, k == body.Number)
+	c := s.class(s.Names())
+	s.judge(&bodyPlace, &c, text, k == body.Number)
 }
+
+// A Name is what the names above a value say of it. A caller that meets the same
+// places again and again keeps it, and spares the scanner the search.
+type Name struct{ class class }
+
+// Name reads the nearest name above a value and the next one above that, as
+// [body.Tracker] gives them. It is owned by the caller and never changes.
+func (s *Scanner) Name(parent, name []byte) *Name { return &Name{s.class(parent, name)} }
+
+// Named is [Scanner.Value] for a value whose names were read before.
+func (s *Scanner) Named(n *Name, k body.Kind, text []byte) {
+	s.tracker.Value()
+	switch {
+	case k == body.String && len(text) > 0:
+		s.judge(&bodyPlace, &n.class, text, false)
+	case k == body.Number && (!n.class.hints.empty() || s.options.Rules != nil):
+		s.judge(&bodyPlace, &n.class, text, true)
+	}
+}
+
+// Names are the nearest name above the value that comes next, and the one above
+// that.
+func (s *Scanner) Names() (parent, name []byte) {
+	if s.tracker.Depth() > 0 {
+		name = s.tracker.Name()
+	}
+	return s.tracker.Parent(), name
+}
+
+var bodyPlace = where{at: analyze.InBody, body: true}
 
 // where is a place before it costs anything.
 type where struct {
@@ -246,25 +272,13 @@ type where struct {
 	own  string
 }
 
-// judge finds what a value holds and reports it.
-func (s *Scanner) judge(w where, c *class, text []byte, number bool) {
+// judge finds what a value holds and reports it. w is not kept.
+func (s *Scanner) judge(w *where, c *class, text []byte, number bool) {
 	if len(text) > s.options.Value {
 		text = text[:s.options.Value]
 	}
-	if !number && len(text) >= 16 && s.nested.depth < 2 && s.arguments(w, text) {
+	if !number && wraps[text[0]] && len(text) >= 8 && s.unwrap(w, text) {
 		return
-	}
-	if !number && len(text) >= 8 && s.nested.depth < 2 {
-		if inner := s.inside(text); inner != nil {
-			s.nested.walk(w, inner)
-			return
-		}
-	}
-	if !number && len(text) > 12 && text[0]|0x20 == 'b' && (text[5] == ' ' && equalFold(text[:6], "basic ") || text[6] == ' ' && equalFold(text[:7], "bearer ")) {
-		before := len(s.hits)
-		if s.authorization(w, text); len(s.hits) > before {
-			return
-		}
 	}
 	s.finder.find(text, c, number)
 	for i := range s.finder.found {
@@ -274,6 +288,35 @@ func (s *Scanner) judge(w where, c *class, text []byte, number bool) {
 	if s.options.Rules != nil {
 		s.own(w, c.own, text)
 	}
+}
+
+// wraps are first bytes of texts that may hold values of their own: GraphQL, JSON
+// as it stands or in base64, a header.
+var wraps = func() (t [256]bool) {
+	for _, c := range "qms{[ \neWbB" {
+		t[c] = true
+	}
+	return t
+}()
+
+// unwrap judges the values inside a text, and reports whether it is made of
+// them.
+func (s *Scanner) unwrap(w *where, text []byte) bool {
+	if s.nested.depth < 2 {
+		if len(text) >= 16 && s.arguments(w, text) {
+			return true
+		}
+		if inner := s.inside(text); inner != nil {
+			s.nested.walk(*w, inner)
+			return true
+		}
+	}
+	if len(text) > 12 && text[0]|0x20 == 'b' && (text[5] == ' ' && equalFold(text[:6], "basic ") || text[6] == ' ' && equalFold(text[:7], "bearer ")) {
+		before := len(s.hits)
+		s.authorization(w, text)
+		return len(s.hits) > before
+	}
+	return false
 }
 
 // inside returns the JSON that a string holds, as it stands or in base64.
@@ -347,11 +390,11 @@ func (n *nested) Value(k body.Kind, text []byte) {
 		return
 	}
 	c := n.s.class(n.tracker.Parent(), n.tracker.Name())
-	n.s.judge(n.outer, &c, text, k == body.Number)
+	n.s.judge(&n.outer, &c, text, k == body.Number)
 }
 
 // report makes a hit of a value.
-func (s *Scanner) report(w where, d *Detector, value []byte, confidence float32) {
+func (s *Scanner) report(w *where, d *Detector, value []byte, confidence float32) {
 	if len(s.hits) >= s.options.Hits {
 		s.Dropped++
 		return
@@ -501,7 +544,7 @@ func (s *Scanner) Segment(index int, previous, text []byte) {
 	if index >= len(smallNumbers) {
 		own = strconv.Itoa(index)
 	}
-	s.judge(where{at: analyze.InPath, own: own}, &c, text, false)
+	s.judge(&where{at: analyze.InPath, own: own}, &c, text, false)
 }
 
 var smallNumbers = [...]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"}
@@ -512,7 +555,7 @@ func (s *Scanner) Parameter(name, value []byte) {
 		return
 	}
 	c := s.class(nil, name)
-	s.judge(where{at: analyze.InQuery, name: name}, &c, value, false)
+	s.judge(&where{at: analyze.InQuery, name: name}, &c, value, false)
 }
 
 // Target judges the path and the query of a request target in origin form.
@@ -554,7 +597,7 @@ func (s *Scanner) Cookie(set bool, name, value []byte) {
 	if len(value) < 4 {
 		return
 	}
-	w := where{at: analyze.InCookie, name: name}
+	w := &where{at: analyze.InCookie, name: name}
 	if set {
 		w.at = analyze.InSetCookie
 	}
@@ -635,7 +678,7 @@ func (s *Scanner) Header(name, value []byte) {
 	if len(value) < 4 || len(name) == 0 {
 		return
 	}
-	w := where{at: analyze.InHeader, free: body.FreeKey(name)} // in lower case a token looks like words
+	w := &where{at: analyze.InHeader, free: body.FreeKey(name)} // in lower case a token looks like words
 	name = s.lower(name)
 	w.name = name
 	switch name[0] {
@@ -690,7 +733,7 @@ var silentHeaders = wordsOf(`user-agent host accept accept-encoding accept-langu
 	x-client-version`)
 
 // authorization judges the value of an Authorization header (RFC 9110 §11.6).
-func (s *Scanner) authorization(w where, value []byte) {
+func (s *Scanner) authorization(w *where, value []byte) {
 	value = bytes.TrimSpace(value)
 	scheme, rest, ok := bytes.Cut(value, []byte{' '})
 	rest = bytes.TrimSpace(rest)
@@ -719,7 +762,7 @@ func (s *Scanner) authorization(w where, value []byte) {
 }
 
 // bearer reports a token by what it is, or as a bearer token.
-func (s *Scanner) bearer(w where, token []byte) {
+func (s *Scanner) bearer(w *where, token []byte) {
 	if len(token) < 8 || placeholder(token) {
 		return
 	}

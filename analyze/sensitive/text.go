@@ -16,12 +16,42 @@ func wordsOf(list string) map[string]bool {
 	return m
 }
 
+// scripted reports whether a text is a script or a page: they speak of passwords
+// all the time and tell none.
+func scripted(text []byte, sum uint32) bool {
+	return len(text) > 1000 && sum&(signLess|signBrace) != 0
+}
+
+// sayings is words for a text without digits, capitals and dashes, in which
+// nothing else can be.
+func (f *finder) sayings(text []byte, from int, sum uint32, cl *class) {
+	if scripted(text, sum) {
+		return
+	}
+	joined := 0
+	for i := from; i < len(text); {
+		if kinds[text[i]]&isLower == 0 {
+			i++
+			continue
+		}
+		start := i
+		for i < len(text) && kinds[text[i]]&isLower != 0 {
+			i++
+		}
+		if n := i - start; n > 12 || sayingLengths[text[start]&31]>>n&1 == 0 || start < joined || start > from && text[start-1] >= 0x80 || f.covered(start) {
+			continue
+		}
+		if end := f.saying(text, from, start, i, cl); end > 0 {
+			i, joined = end, end
+		}
+	}
+}
+
 // words walks the words of a text: tokens of known makers by their beginnings,
 // and pieces with digits by their shape and by the words before them.
 func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 	prose := sum&signBlank != 0 // there may be words before a value
-	// Scripts and pages speak of passwords all the time and tell none.
-	code := len(text) > 1000 && sum&(signLess|signBrace) != 0
+	code := scripted(text, sum)
 	joined := 0 // pieces end here; what is inside one is not judged again
 	for i := from; i < len(text); {
 		b := text[i]
@@ -591,6 +621,7 @@ var sayingLengths = func() (t [32]uint16) {
 	for w := range sayings {
 		t[w[0]&31] |= 1 << len(w)
 	}
+	t['p'&31] |= 1 << len("pw")
 	return t
 }()
 

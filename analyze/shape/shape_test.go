@@ -221,24 +221,6 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// Any byte at any place of a UUID is judged as it stands.
-func TestUUIDBytes(t *testing.T) {
-	const good = "550e8400-e29b-41d4-a716-44665544ABcd"
-	for i := range good {
-		for c := range 256 {
-			b := []byte(good)
-			b[i] = byte(c)
-			want := strings.IndexByte("0123456789abcdefABCDEF", byte(c)) >= 0
-			if good[i] == '-' {
-				want = c == '-'
-			}
-			if isUUID(b) != want {
-				t.Fatalf("%q: %v", b, !want)
-			}
-		}
-	}
-}
-
 // The rows stand in the order of their bits.
 func TestFormatBits(t *testing.T) {
 	for i, f := range formatNames {

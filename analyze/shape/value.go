@@ -26,7 +26,7 @@ var formatNames = []struct {
 	name string
 	is   func([]byte) bool
 }{
-	{uuid, "uuid", isUUID},
+	{uuid, "uuid", body.UUID},
 	{dateTime, "date-time", isDateTime},
 	{date, "date", isDate},
 	{email, "email", isEmail},
@@ -150,50 +150,12 @@ func isNumber(b []byte) bool {
 	return dot && isInteger(whole) && len(part) <= 20 && digits(part)
 }
 
-func isUUID(b []byte) bool {
-	if len(b) != 36 || b[8] != '-' || b[13] != '-' || b[18] != '-' || b[23] != '-' {
-		return false
-	}
-	four := func(i int) uint64 { return uint64(binary.LittleEndian.Uint32(b[i:])) }
-	return hexes(binary.LittleEndian.Uint64(b)) && hexes(four(9)|four(14)<<32) && hexes(four(19)|four(24)<<32) && hexes(binary.LittleEndian.Uint64(b[28:]))
-}
-
-// hexes reports whether the eight bytes of x are hex digits. Below 0x80, a sum
-// with 0x80-c sets the top bit of a byte that is at least c, and carries nothing.
-func hexes(x uint64) bool {
-	const each = 0x0101010101010101
-	if x&(0x80*each) != 0 {
-		return false
-	}
-	letter := x | 0x20*each
-	digits := (x + (0x80-'0')*each) &^ (x + (0x80-'9'-1)*each)
-	letters := (letter + (0x80-'a')*each) &^ (letter + (0x80-'f'-1)*each)
-	return (digits|letters)&(0x80*each) == 0x80*each
-}
-
 func isDate(b []byte) bool {
 	return len(b) == 10 && b[4] == '-' && b[7] == '-' && digits(b[:4]) && digits(b[5:7]) && digits(b[8:]) &&
 		b[5] <= '1' && b[8] <= '3'
 }
 
-// isDateTime: RFC 3339; its offset may be written without a colon.
-func isDateTime(b []byte) bool {
-	if len(b) < 20 || !isDate(b[:10]) || b[10]|0x20 != 't' && b[10] != ' ' ||
-		!digits(b[11:13]) || b[13] != ':' || !digits(b[14:16]) || b[16] != ':' || !digits(b[17:19]) {
-		return false
-	}
-	rest := b[19:]
-	if rest[0] == '.' {
-		rest = rest[1:]
-		for len(rest) > 0 && digit(rest[0]) {
-			rest = rest[1:]
-		}
-	}
-	if len(rest) == 1 {
-		return rest[0]|0x20 == 'z'
-	}
-	return len(rest) >= 5 && len(rest) <= 6 && (rest[0] == '+' || rest[0] == '-') && digits(rest[1:3]) && digits(rest[len(rest)-2:])
-}
+func isDateTime(b []byte) bool { return body.DateTime(b) && b[5] <= '1' && b[8] <= '3' }
 
 func isEmail(b []byte) bool {
 	at := bytes.IndexByte(b, '@')
