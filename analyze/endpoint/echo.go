@@ -30,19 +30,17 @@ func fold(x, y uint64) uint64 {
 }
 
 // Echo tells of a string or number in the body that answered the last exchange
-// given to [Tree.At], with the key it stands under. A path segment that comes
-// back as an id is a value, and so is one that other answers call an id. It
-// never keeps the value. Keys that are no ids' cost little.
-func (t *Tree[R]) Echo(key, value []byte) {
-	if len(value) == 0 || len(value) > 64 {
+// given to [Tree.At], with the key it stands under, and whether that is an id's
+// ([IDKey]). A path segment that comes back as an id is a value, and so is one
+// that other answers call an id. It never keeps the value. Keys that are no ids'
+// cost little.
+func (t *Tree[R]) Echo(key, value []byte, id bool) {
+	if len(value) == 0 || len(value) > 64 || !id && t.named>>mark(key)&1 == 0 {
 		return
 	}
 	last := len(t.path) - 1
-	if !idKey(key) {
+	if !id {
 		// /orders/status/paid answers orders whose status is paid.
-		if t.named>>mark(key)&1 == 0 {
-			return
-		}
 		for i := range last {
 			if n := t.path[i]; n.name == string(key) && !t.path[i+1].told && t.path[i+1].now == digest(value) {
 				t.path[i+1].told = true
@@ -79,8 +77,8 @@ func mark[T string | []byte](name T) int {
 	return (len(name)<<3 ^ int(name[0])) & 63
 }
 
-// idKey reports whether a key names what identifies a thing.
-func idKey(key []byte) bool {
+// IDKey reports whether a key names what identifies a thing.
+func IDKey(key []byte) bool {
 	n := len(key)
 	if n < 2 || n > 40 {
 		return false

@@ -54,7 +54,7 @@ func TestDigestSpreads(t *testing.T) {
 func TestIDKey(t *testing.T) {
 	for key, want := range map[string]bool{"id": true, "ID": true, "userId": true, "order_key": true, "isbn": false, "created_at": false, "slug": true, "name": true, "NAME": true,
 		"": false, "d": false, "paid": true, "price": false, "sha": true, "i\x04": false, "total": false, "label": true, "namespace": true} {
-		if idKey([]byte(key)) != want {
+		if IDKey([]byte(key)) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
 	}
@@ -68,7 +68,7 @@ func BenchmarkEcho(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range pairs {
-			tree.Echo(pairs[i][0], pairs[i][1])
+			tree.Echo(pairs[i][0], pairs[i][1], IDKey(pairs[i][0]))
 		}
 	}
 }

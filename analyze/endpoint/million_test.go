@@ -80,7 +80,7 @@ func TestMillionsOfURLs(t *testing.T) {
 		rec.n++
 		rec.fields["f"+strconv.Itoa(template%97)]++
 		if id != "" {
-			tree.Echo([]byte("id"), []byte(id))
+			tree.Echo([]byte("id"), []byte(id), true)
 		}
 	})
 	runtime.GC()

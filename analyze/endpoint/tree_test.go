@@ -61,7 +61,7 @@ func (x exchange) into(t *Tree[*note]) {
 		r.fields[f]++
 	}
 	if x.id != "" && !x.failed {
-		t.Echo([]byte("id"), []byte(x.id))
+		t.Echo([]byte("id"), []byte(x.id), true)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestAllocations(t *testing.T) {
 	method, path, key, value := []byte("GET"), []byte("/api/v1/users/an%6ea/orders/1000"), []byte("id"), []byte("1000")
 	if n := testing.AllocsPerRun(100, func() {
 		tree.At(method, path, true)
-		tree.Echo(key, value)
+		tree.Echo(key, value, true)
 	}); n > 0 {
 		t.Errorf("%v allocations for a known path", n)
 	}

@@ -1,8 +1,12 @@
 package inventory
 
 import (
+	"bytes"
+
 	"plainsight/analyze"
 	"plainsight/analyze/body"
+	"plainsight/analyze/endpoint"
+	"plainsight/analyze/sensitive"
 )
 
 // visitor tells the shapes, the scanner, the tree and the rules of what a walk
@@ -13,7 +17,7 @@ type visitor struct {
 	set   bool // the recorder is open
 	echo  bool // the tree wants to hear of values
 	depth int
-	key   []byte // the last name
+	key   []byte // the last name, cut; it lives as long as the walk
 	above []byte // the name of the object at hand
 	list  int    // how deep the members of the list at hand stand, 0: none
 	items int    // of it
@@ -30,7 +34,7 @@ func (v *visitor) Begin(k body.Kind) {
 	v.item()
 	switch k {
 	case body.Object:
-		v.above = append(v.above[:0], v.key...)
+		v.above = v.key
 	case body.Array:
 		if v.depth <= 2 && (v.list == 0 || v.depth < v.list) {
 			v.list, v.items = v.depth+1, 0
@@ -51,36 +55,99 @@ func (v *visitor) Key(name []byte) {
 	if v.side == analyze.Request {
 		v.w.o.Key(analyze.InBody, v.above, name)
 	}
-	v.key = append(v.key[:0], name[:min(len(name), 64)]...)
+	v.key = name[:min(len(name), 64)]
 }
 
 // Value implements body.Visitor.
 func (v *visitor) Value(k body.Kind, text []byte) {
+	w := v.w
 	if v.set {
-		v.w.recorder.Value(k, text)
+		w.recorder.Value(k, text)
 	}
-	v.w.scanner.Value(k, text)
+	if k == body.String || k == body.Number {
+		v.leaf(k, text)
+	} else {
+		w.scanner.Value(k, text)
+	}
 	v.item()
-	if hits := v.w.scanner.Hits(); len(hits) > len(v.whole) {
-		for len(v.whole) < len(hits) {
-			h := &hits[len(v.whole)]
-			v.whole = append(v.whole, h.Place.Where == analyze.InBody && h.Length*5 >= len(text)*4)
-		}
-	}
-	if v.echo && (k == body.String || k == body.Number) {
-		v.w.svc.tree.Echo(v.key, text)
-	}
 	if v.side == analyze.Request && k == body.String {
-		v.w.o.Text(v.key, text)
+		w.o.Text(v.key, text)
 	}
 	if v.depth == 1 {
 		if v.side == analyze.Response {
 			v.soft.top(v.key, k, text)
 			v.w.o.Answer(v.key, text)
 		} else {
-			v.w.o.Field(v.key, text)
+			w.o.Field(v.key, text)
 		}
 	}
+}
+
+// leaf tells the scanner and the tree of a value that may be data.
+func (v *visitor) leaf(k body.Kind, text []byte) {
+	w := v.w
+	if f := v.field(); f != nil {
+		w.scanner.Named(f.means, k, text)
+		if v.echo {
+			w.svc.tree.Echo(f.name, text, f.id)
+		}
+	} else {
+		_, name := w.scanner.Names()
+		w.scanner.Value(k, text)
+		if v.echo {
+			w.svc.tree.Echo(name, text, endpoint.IDKey(name))
+		}
+	}
+	if hits := w.scanner.Hits(); len(hits) > len(v.whole) {
+		v.judge(hits, text)
+	}
+}
+
+// judge tells of new hits whether they are the whole value.
+func (v *visitor) judge(hits []sensitive.Hit, text []byte) {
+	for len(v.whole) < len(hits) {
+		h := &hits[len(v.whole)]
+		v.whole = append(v.whole, h.Place.Where == analyze.InBody && h.Length*5 >= len(text)*4)
+	}
+}
+
+// field is what is known of the place of the value at hand, nil where its names
+// are not always the same.
+func (v *visitor) field() *field {
+	if !v.set {
+		return nil
+	}
+	note := v.w.recorder.Note()
+	if note == nil {
+		return nil
+	}
+	if *note == nil {
+		*note = v.w.field(v.w.scanner.Names())
+	}
+	return (*note).(*field)
+}
+
+// field is what is known of places in bodies by their names.
+type field struct {
+	name  []byte
+	means *sensitive.Name
+	id    bool // its values are ids
+}
+
+// field reads the two nearest names above a value. Endpoints share most of them.
+func (w *worker) field(parent, name []byte) *field {
+	w.scratch = append(append(append(w.scratch[:0], parent...), 0), name...)
+	if f := w.fields[string(w.scratch)]; f != nil {
+		return f
+	}
+	f := &field{name: bytes.Clone(name), means: w.scanner.Name(parent, name), id: endpoint.IDKey(name)}
+	if len(w.fields) >= maxNames {
+		clear(w.fields)
+	}
+	if len(w.scratch) <= 2*analyze.MaxText {
+		w.fields[string(w.scratch)] = f
+	}
+	return f
 }
 
 // item counts the members of lists near the top of an answer.

@@ -34,6 +34,7 @@ type worker struct {
 	hosts    map[string]*service
 	names    [2]map[string][]byte // as they are, and in lower case
 	places   map[analyze.Place]analyze.Place
+	fields   map[string]*field // of bodies, by the two nearest names
 	calls    calls
 
 	operations operation.Reader
@@ -76,6 +77,7 @@ func newWorker(in *Inventory, n int) *worker {
 		scanner: sensitive.NewScanner(sensitive.Options{Key: in.opts.Key, Hits: in.opts.Hits, Rules: in.opts.Rules}),
 		names:   [2]map[string][]byte{{}, {}},
 		places:  map[analyze.Place]analyze.Place{},
+		fields:  map[string]*field{},
 	}
 	w.state.worker = n
 	w.state.folded = func() { clear(w.hosts) }
@@ -430,7 +432,7 @@ func failedGRPC(h *capture.Header) bool {
 func (w *worker) walk(m *capture.Message, side analyze.Side, status int, set *shape.Set) {
 	ctype := m.Get("content-type")
 	v := &w.visitor
-	v.side, v.depth, v.key, v.above, v.items, v.set = side, 0, v.key[:0], v.above[:0], 0, set != nil
+	v.side, v.depth, v.key, v.above, v.items, v.set = side, 0, nil, nil, 0, set != nil
 	v.list = 0
 	if set != nil {
 		w.recorder.Open(set, side, status, ctype)

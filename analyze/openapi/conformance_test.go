@@ -152,7 +152,7 @@ func (e *echo) Key(name []byte) {
 
 func (e *echo) Value(k body.Kind, text []byte) {
 	if k == body.String || k == body.Number {
-		e.tree.Echo(e.key, text)
+		e.tree.Echo(e.key, text, endpoint.IDKey(e.key))
 	}
 	e.Recorder.Value(k, text)
 }

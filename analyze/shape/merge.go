@@ -43,7 +43,9 @@ func (s *Set) merge(n, o *node, depth int) {
 	}
 	if o.item != nil {
 		if n.item == nil {
-			n.item = s.node("")
+			if n.item = s.node(""); n.item != nil {
+				n.item.fixed = n.fixed
+			}
 		}
 		if n.item != nil {
 			s.merge(n.item, o.item, depth+1)

@@ -69,6 +69,9 @@ type node struct {
 	sure    uint64 // parents in whole bodies that had it
 	objects uint64 // objects in whole bodies
 
+	fixed uint8 // how many of the names above a value here are always the same: 0, 1, 2 or more
+	note  any   // of the caller
+
 	// Of the body that is being walked.
 	epoch    uint64
 	hits     uint32
@@ -161,7 +164,7 @@ func (s *Set) root(side analyze.Side, status int, ctype []byte) *node {
 		s.over++
 		return nil
 	}
-	v := &variant{side: side, status: status, ctype: string(ctype)}
+	v := &variant{side: side, status: status, ctype: string(ctype), root: node{fixed: 2}}
 	s.variants = append(s.variants, v)
 	return &v.root
 }
@@ -219,6 +222,7 @@ func (s *Set) kid(n *node, name []byte) *node {
 	}
 	k := s.node(string(name))
 	if k != nil {
+		k.fixed = min(n.fixed+1, 2)
 		n.add(k)
 	}
 	return k
@@ -302,6 +306,7 @@ func (n *node) count() int {
 type Recorder struct {
 	set     *Set
 	root    *node
+	last    *node // of the last value
 	stack   []level
 	epoch   uint64
 	touched []*node
@@ -341,7 +346,7 @@ func (r *Recorder) Close(complete bool) {
 		n.hits, n.opened = 0, 0
 	}
 	r.touched = r.touched[:0]
-	r.set, r.root = nil, nil
+	r.set, r.root, r.last = nil, nil, nil
 }
 
 // at returns the node of the value that comes next and counts it.
@@ -363,6 +368,7 @@ func (r *Recorder) at() *node {
 			if top.n.item = r.set.node(""); top.n.item == nil {
 				return nil
 			}
+			top.n.item.fixed = top.n.fixed
 		}
 		r.touch(top.n.item).hits++
 		return top.n.item
@@ -420,9 +426,20 @@ func (r *Recorder) Key(name []byte) {
 	}
 }
 
+// Note is room for what the caller knows of the place of the last value by its
+// names, the nearest one and the one above that: they are the same each time.
+// It is nil where there is no such place.
+func (r *Recorder) Note() *any {
+	if n := r.last; n != nil && n.fixed >= 2 {
+		return &n.note
+	}
+	return nil
+}
+
 // Value implements [body.Visitor].
 func (r *Recorder) Value(k body.Kind, text []byte) {
 	n := r.at()
+	r.last = n
 	if n == nil {
 		return
 	}
