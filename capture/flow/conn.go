@@ -11,7 +11,8 @@ type conn struct {
 	capture.Conn // what parsers and the handler are shown
 	e            *Engine
 	key          key
-	answered     key   // its key on the VLAN of the answers, if asymmetric
+	answered     key // its key on the VLAN of the answers, if asymmetric
+	near         uint32
 	prev, next   *conn // in the list of its state
 	since        int64 // the engine's time of its first segment …
 	seen         int64 // … and of its last one …

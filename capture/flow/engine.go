@@ -27,7 +27,7 @@ type Engine struct {
 	conns   map[key]*conn
 	callers map[key]*conn // half-open, by key without VLAN
 	chunks  map[chunkKey]*conn
-	near    [256]*conn // by ports, what was seen last: most segments need no key
+	near    [4096]*conn // by hash, what was seen last: most segments need no key
 	lists   [states]list
 	due     int64 // before this time nobody was idle too long
 	free    []*conn
@@ -136,7 +136,7 @@ func (k *key) hash() uint64 {
 func (e *Engine) take(s *packet.Segment, now, claim int64) {
 	e.now = now
 	e.expire()
-	near := nearBy(s.Src, s.Dst)
+	near := s.Flow % uint32(len(e.near))
 	c, place := e.find(e.near[near], s)
 	defer e.guard()
 	e.current = c
@@ -144,7 +144,8 @@ func (e *Engine) take(s *packet.Segment, now, claim int64) {
 		return
 	}
 	if e.near[near] != c && c.Client != c.Server {
-		e.near[near] = c
+		e.farewell(c)
+		e.near[near], c.near = c, near
 	}
 	e.current = c
 	c.last = s.Stamp
@@ -153,10 +154,11 @@ func (e *Engine) take(s *packet.Segment, now, claim int64) {
 	c.segment(place, s)
 }
 
-// nearBy is the place in Engine.near of a connection between two ends.
-func nearBy(a, b netip.AddrPort) uint8 {
-	ports := a.Port() ^ b.Port()
-	return uint8(ports ^ ports>>8)
+// farewell takes c out of its place in Engine.near.
+func (e *Engine) farewell(c *conn) {
+	if e.near[c.near] == c {
+		e.near[c.near] = nil
+	}
 }
 
 // find looks for the connection of a segment, and for the sender's place in it.
@@ -432,8 +434,6 @@ func (e *Engine) drop(c *conn, why cause) {
 			delete(e.conns, c.answered)
 		}
 	}
-	if near := &e.near[nearBy(c.Client, c.Server)]; *near == c {
-		*near = nil
-	}
+	e.farewell(c)
 	e.free = append(e.free, c)
 }

@@ -2,6 +2,8 @@ package packet
 
 import (
 	"bytes"
+	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -38,7 +40,9 @@ func FuzzDecode(f *testing.F) {
 			}
 			return ok
 		}
-		if decode() && link == 1 && snapped == 0 {
+		ok := decode()
+		walked(t, fr, ok, &s, &n)
+		if ok && link == 1 && snapped == 0 {
 			compare(t, data, &s)
 		}
 		fr.Time = fr.Time.Add(time.Hour)
@@ -46,6 +50,18 @@ func FuzzDecode(f *testing.F) {
 		d.Close(&n)
 		balanced(t, &n)
 	})
+}
+
+// walked decodes a frame again, without the short cut for what most frames are,
+// and compares.
+func walked(t *testing.T, f *capture.Frame, ok bool, s *Segment, n *capture.Counts) {
+	t.Helper()
+	d := New(Options{MaxFragmented: 4, Keep: func(netip.AddrPort, netip.AddrPort) bool { return true }})
+	var again Segment
+	var counts capture.Counts
+	if d.Decode(f, &again, &counts) != ok || counts != *n || ok && !reflect.DeepEqual(&again, s) {
+		t.Fatalf("%v %+v %v\nwalked: %+v %v", ok, s, n, again, counts)
+	}
 }
 
 // compare decodes data with gopacket, which breaks on some packets; then there is
@@ -96,5 +112,26 @@ func TestGopacketAgrees(t *testing.T) {
 		if !compare(t, wrapped[name].Data, &s) {
 			t.Errorf("%s: not compared", name)
 		}
+	}
+}
+
+// However a frame is wrapped, and where its ends are swapped, it is of one flow.
+func TestTheFlowIsOfBothEnds(t *testing.T) {
+	flows := map[uint32]bool{}
+	for name, f := range wrapped {
+		var s Segment
+		var n capture.Counts
+		d := New(Options{})
+		if !d.Decode(f, &s, &n) {
+			continue
+		}
+		walked(t, f, true, &s, &n)
+		if back := flow(hash(s.Dst), hash(s.Src)); s.Flow == 0 || back != s.Flow {
+			t.Errorf("%s: flow %d, the other way %d", name, s.Flow, back)
+		}
+		flows[s.Flow] = true
+	}
+	if len(flows) != 2 {
+		t.Errorf("%d flows of the same ends in IPv4 and in IPv6", len(flows))
 	}
 }

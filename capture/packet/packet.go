@@ -34,6 +34,7 @@ type Segment struct {
 	capture.Stamp
 	Src, Dst netip.AddrPort // innermost
 	VLAN     uint32         // outer<<12 | inner tag of the innermost Ethernet, 0 if untagged
+	Flow     uint32         // hash of the ends, the same for both directions
 	Seq, Ack uint32
 	Flags    uint8
 	Window   uint16 // as on the wire, not scaled
@@ -69,6 +70,7 @@ type Decoder struct {
 	o     Options
 	link  capture.LinkType // of the last frame
 	start kind             // where its decoding starts
+	ip    int              // offset of the IP header that usually follows; 0: none does
 	frags fragments
 }
 
@@ -91,7 +93,17 @@ func (d *Decoder) Decode(f *capture.Frame, s *Segment, n *capture.Counts) bool {
 	n[capture.FramesSeen]++
 	n[capture.BytesSeen] += uint64(len(f.Data))
 	if f.Link != d.link {
-		d.link, d.start = f.Link, startOf(f.Link)
+		d.link, d.start, d.ip = f.Link, startOf(f.Link), 0
+		switch d.start {
+		case ethernet:
+			d.ip = 14
+		case sll:
+			d.ip = 16
+		}
+	}
+	if d.usual(f, s) {
+		n[capture.FramesAnalysed]++
+		return true
 	}
 	w := walk{d: d, f: f, s: s, n: n, p: f.Data, cut: max(0, f.Length-len(f.Data)), next: d.start}
 	verdict := w.run()
@@ -101,6 +113,39 @@ func (d *Decoder) Decode(f *capture.Frame, s *Segment, n *capture.Counts) bool {
 		n[verdict] += w.held
 	}
 	return w.done
+}
+
+// usual decodes what most frames are, IPv4 with TCP in it and nothing odd. It
+// leaves the others to the walk, which would come to the same.
+func (d *Decoder) usual(f *capture.Frame, s *Segment) bool {
+	p := f.Data
+	if d.ip == 0 || len(p) < d.ip+40 || len(p) < f.Length || d.o.Keep != nil {
+		return false
+	}
+	p = p[d.ip-2:]
+	const version4, head20, fragmented = 0x40, 5, 0x3fff
+	if p[0] != 0x08 || p[1] != 0 || p[2] != version4|head20 || p[11] != 6 || binary.BigEndian.Uint16(p[8:])&fragmented != 0 {
+		return false
+	}
+	p = p[2:]
+	total := int(binary.BigEndian.Uint16(p[2:]))
+	if total < 40 || total > len(p) {
+		return false
+	}
+	ip := p
+	p = p[20:total]
+	head := int(p[12]>>4) * 4
+	if head < 20 || head > len(p) {
+		return false
+	}
+	src, dst := binary.BigEndian.Uint16(p), binary.BigEndian.Uint16(p[2:])
+	s.Stamp = f.Stamp
+	s.Src = netip.AddrPortFrom(netip.AddrFrom4([4]byte(ip[12:])), src)
+	s.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte(ip[16:])), dst)
+	s.VLAN = 0
+	s.Flow = flow(hash4(ip[12:], src), hash4(ip[16:], dst))
+	s.fill(p, head, 0)
+	return true
 }
 
 // Close gives up the fragments that are held.
@@ -358,19 +403,43 @@ func (w *walk) tcp() capture.Counter {
 	}
 	s := w.s
 	s.Stamp = w.f.Stamp
-	s.Src, s.Dst = src, dst
-	s.VLAN = w.vlan
+	s.Src, s.Dst, s.VLAN = src, dst, w.vlan
+	s.Flow = flow(hash(src), hash(dst))
+	s.fill(p, head, w.cut)
+	w.done = true
+	return capture.FramesAnalysed
+}
+
+// flow mixes the hashes of two ends.
+func flow(a, b uint64) uint32 { return uint32((a + b) * 0x9e3779b97f4a7c15 >> 32) }
+
+func hash(end netip.AddrPort) uint64 {
+	addr := end.Addr().Unmap() // as package flow sees it
+	if addr.Is4() {
+		a := addr.As4()
+		return hash4(a[:], end.Port())
+	}
+	a := addr.As16()
+	return (binary.LittleEndian.Uint64(a[:]) ^ binary.LittleEndian.Uint64(a[8:])) + uint64(end.Port())
+}
+
+// hash4 is hash for an address of IPv4.
+func hash4(addr []byte, port uint16) uint64 {
+	return uint64(binary.LittleEndian.Uint32(addr))<<32 | uint64(port)
+}
+
+// fill reads a TCP segment, whose header ends at head, and behind which cut bytes
+// are missing.
+func (s *Segment) fill(p []byte, head, cut int) {
 	s.Seq = binary.BigEndian.Uint32(p[4:])
 	s.Ack = binary.BigEndian.Uint32(p[8:])
 	s.Flags = p[13]
 	s.Window = binary.BigEndian.Uint16(p[14:])
-	s.Missing = w.cut
+	s.Missing = cut
 	if head > len(p) { // cut inside the options
 		s.Missing -= head - len(p)
 		head = len(p)
 	}
 	s.Payload = p[head:len(p):len(p)]
 	s.Bytes = p[:len(p):len(p)]
-	w.done = true
-	return capture.FramesAnalysed
 }
