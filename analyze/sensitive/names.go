@@ -228,7 +228,8 @@ type phrase struct {
 var dictionary, phraseHeads, phraseTails = makeDictionary()
 
 func makeDictionary() (dict map[string]phrase, heads, tails map[string]bool) {
-	dict, heads, tails = map[string]phrase{}, map[string]bool{}, map[string]bool{}
+	// Growing would cost a short run more than all else at its start.
+	dict, heads, tails = make(map[string]phrase, 3800), make(map[string]bool, 5300), make(map[string]bool, 1200)
 	var w words
 	add := func(list string, i int, f nameFlags) {
 		for p := range strings.SplitSeq(list, ",") {
@@ -236,18 +237,19 @@ func makeDictionary() (dict map[string]phrase, heads, tails map[string]bool) {
 			if w.n == 0 {
 				continue
 			}
-			e := dict[string(w.join(0, w.n))]
+			name := string(w.join(0, w.n))
+			e := dict[name]
 			if i >= 0 {
 				e.hints.add(i)
 			}
 			e.flags |= f
 			e.spelled = e.spelled || w.n > 1
-			dict[string(w.join(0, w.n))] = e
+			dict[name] = e
 			for k := 1; k < w.n; k++ {
 				heads[string(w.join(0, k))] = true
 				tails[string(w.join(k, w.n))] = true
 			}
-			heads[string(w.join(0, w.n))] = true
+			heads[name] = true
 		}
 	}
 	for i := range Detectors {
