@@ -10,7 +10,11 @@ import (
 // exchange is one exchange while it is read.
 type exchange struct {
 	transaction.T
+	course
+}
 
+// course is what the parser knows of an exchange for itself.
+type course struct {
 	asksChange bool // CONNECT, or an upgrade: what follows waits for the answer
 	connect    bool
 	head       bool // the method is HEAD: an answer has no body
@@ -39,7 +43,7 @@ func (s *shared) take() *exchange {
 // give takes t back.
 func (s *shared) give(t *exchange) {
 	s.Release(&t.T)
-	*t = exchange{T: t.T}
+	t.course = course{}
 	s.exchanges.Put(t)
 }
 

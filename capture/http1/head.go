@@ -284,19 +284,27 @@ func oddBytes(block []byte) (flaws capture.Flaw) {
 
 // controls says that block holds a control character beside NUL, tab, CR and LF.
 func controls(block []byte) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(block); i += 8 {
 		w := binary.LittleEndian.Uint64(block[i:])
-		// A byte below 0x20 or equal to 0x7f: the rare words are looked at closely.
+		// A byte below 0x20, but for line ends, or equal to 0x7f: the rare words are
+		// looked at closely.
 		low := (w - ones*0x20) &^ w & highs
 		del := w ^ ones*0x7f
 		del = (del - ones) &^ del & highs
-		if low|del != 0 && controlIn(block[i:i+8]) {
+		if low|del != 0 && (low|del)&^(equal(w, '\r')|equal(w, '\n')) != 0 && controlIn(block[i:i+8]) {
 			return true
 		}
 	}
 	return controlIn(block[i:])
+}
+
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
+// equal has the highest bit of those bytes of w that are c, and no other.
+func equal(w uint64, c byte) uint64 {
+	w ^= ones * uint64(c)
+	return ^((w&^highs + ^uint64(highs)) | w | ^uint64(highs))
 }
 
 func controlIn(b []byte) bool {

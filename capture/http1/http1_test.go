@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -150,6 +151,21 @@ func TestSniff(t *testing.T) {
 	} {
 		if got := sniff(c.d, []byte(c.text), c.midstream); got != c.want {
 			t.Errorf("dir %d, midstream %t, %.40q: %d, want %d", c.d, c.midstream, c.text, got, c.want)
+		}
+	}
+}
+
+// controls agrees with a look at each byte, wherever it stands.
+func TestControls(t *testing.T) {
+	for _, filler := range []byte{'a', ' ', 0x80, 0xff, '\n', '\r', '\t', 0} {
+		for c := range 256 {
+			for at := range 20 {
+				b := bytes.Repeat([]byte{filler}, 20)
+				b[at] = byte(c)
+				if got := controls(b); got != controlIn(b) {
+					t.Fatalf("%#x at %d among %#x: %v", c, at, filler, got)
+				}
+			}
 		}
 	}
 }

@@ -61,12 +61,18 @@ func (t *T) Message(d capture.Dir) *capture.Message {
 
 // Clear makes t as new, but for the slices it may use again.
 func (t *T) Clear() {
-	req, res := &t.X.Request, &t.X.Response
-	*t = T{X: capture.Exchange{
-		Interim:  t.X.Interim[:0],
-		Request:  capture.Message{Headers: emptied(req.Headers), Trailer: emptied(req.Trailer), ContentLength: -1},
-		Response: capture.Message{Headers: emptied(res.Headers), Trailer: emptied(res.Trailer), ContentLength: -1},
-	}}
+	x := &t.X
+	interim, headers, trailers := x.Interim[:0], [2][]capture.Header{}, [2][]capture.Header{}
+	for d := range t.Side {
+		m := t.Message(capture.Dir(d))
+		headers[d], trailers[d] = emptied(m.Headers), emptied(m.Trailer)
+	}
+	*t = T{}
+	x.Interim = interim
+	for d := range t.Side {
+		m := t.Message(capture.Dir(d))
+		m.Headers, m.Trailer, m.ContentLength = headers[d], trailers[d], -1
+	}
 }
 
 // emptied keeps the room of a usual slice of headers without what it pointed to.
