@@ -27,7 +27,7 @@ type Engine struct {
 	conns   map[key]*conn
 	callers map[key]*conn // half-open, by key without VLAN
 	chunks  map[chunkKey]*conn
-	near    [4096]*conn // by hash, what was seen last: most segments need no key
+	near    [1 << nearBits]*conn // by hash, what was seen last: most segments need no key
 	lists   [states]list
 	due     int64 // before this time nobody was idle too long
 	free    []*conn
@@ -38,6 +38,9 @@ type Engine struct {
 	summary  capture.Summary
 	logged   bool
 }
+
+// nearBits is how much of a hash is the place in Engine.near.
+const nearBits = 12
 
 // New makes an engine that hands its conclusions to h.
 func New(o Options, h capture.Handler) *Engine {
@@ -136,7 +139,7 @@ func (k *key) hash() uint64 {
 func (e *Engine) take(s *packet.Segment, now, claim int64) {
 	e.now = now
 	e.expire()
-	near := s.Flow % uint32(len(e.near))
+	near := s.Flow >> (32 - nearBits)
 	c, place := e.find(e.near[near], s)
 	defer e.guard()
 	e.current = c

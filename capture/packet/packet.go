@@ -34,7 +34,7 @@ type Segment struct {
 	capture.Stamp
 	Src, Dst netip.AddrPort // innermost
 	VLAN     uint32         // outer<<12 | inner tag of the innermost Ethernet, 0 if untagged
-	Flow     uint32         // hash of the ends, the same for both directions
+	Flow     uint32         // hash of the ends, the same for both directions, best in its upper bits
 	Seq, Ack uint32
 	Flags    uint8
 	Window   uint16 // as on the wire, not scaled
@@ -420,12 +420,12 @@ func hash(end netip.AddrPort) uint64 {
 		return hash4(a[:], end.Port())
 	}
 	a := addr.As16()
-	return (binary.LittleEndian.Uint64(a[:]) ^ binary.LittleEndian.Uint64(a[8:])) + uint64(end.Port())
+	return (binary.BigEndian.Uint64(a[:])^binary.BigEndian.Uint64(a[8:]))<<16 + uint64(end.Port())
 }
 
 // hash4 is hash for an address of IPv4.
 func hash4(addr []byte, port uint16) uint64 {
-	return uint64(binary.LittleEndian.Uint32(addr))<<32 | uint64(port)
+	return uint64(binary.BigEndian.Uint32(addr))<<32 | uint64(port)
 }
 
 // fill reads a TCP segment, whose header ends at head, and behind which cut bytes
