@@ -71,9 +71,14 @@ type Writer interface {
 // Reader answers questions. What it is asked cannot change the store, and is
 // bounded in time and memory.
 type Reader interface {
-	// Query runs one statement that reads.
-	Query(ctx context.Context, sql string) (Rows, error)
+	// Query runs one statement that reads. Parameters stand in it as
+	// {name:Type}; the engine puts the values there, never as SQL.
+	Query(ctx context.Context, sql string, params ...Param) (Rows, error)
 }
+
+// Param is the value of a parameter of a statement, as text: what the type in
+// the statement makes of it.
+type Param struct{ Name, Value string }
 
 // Rows are an answer. They must be closed.
 type Rows interface {
@@ -96,8 +101,8 @@ type Stamp struct {
 	Day   time.Time // on which it was written first, by the clock of the machine; zero: the day of Run
 }
 
-// day is the day by which partitions and retention go.
-func (s Stamp) day() time.Time {
+// writtenOn is the day by which partitions and retention go.
+func (s Stamp) writtenOn() time.Time {
 	if s.Day.IsZero() {
 		return instant(time.Unix(0, int64(min(s.Run, math.MaxInt64))))
 	}

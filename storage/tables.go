@@ -46,7 +46,7 @@ type Table struct {
 // Tables of a store, in the order in which they are made. All carry run, batch
 // and written; see the package's comment.
 var Tables = []Table{
-	CallTable, MinuteTable, DayTable, ServiceTable, EndpointTable, FieldTable, SensitiveTable, FindingTable, EdgeTable, SessionTable,
+	CallTable, MinuteTable, DayTable, CallerTable, ServiceTable, EndpointTable, FieldTable, SensitiveTable, FindingTable, EdgeTable, SessionTable,
 	ScoreTable, CoverageTable, CaptureTable, AgentTable, SourceTable,
 }
 
@@ -91,7 +91,7 @@ func stamped[R any](columns ...Column) []Column {
 		Column{"run", number, delta, "reading, or life of an agent, that wrote the row; see sources", constant(func(s Stamp) uint64 { return s.Run })},
 		Column{"batch", number, delta, "insert within the run", constant(func(s Stamp) uint64 { return s.Batch })},
 		Column{"written", "Date", zstd, "day of the insert, by the clock of the machine: partitions and retention go by it", func(rows any, s Stamp) any {
-			return slices.Repeat([]time.Time{s.day()}, len(rows.([]R)))
+			return slices.Repeat([]time.Time{s.writtenOn()}, len(rows.([]R)))
 		}})
 }
 

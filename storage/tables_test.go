@@ -50,8 +50,11 @@ func TestColumnsHaveAValueForEachRow(t *testing.T) {
 	traffic.Add(&analyze.Call{})
 	traffic.Add(&analyze.Call{Status: 200})
 	minutes := traffic.Take()
-	batches := append(Batches(s, time.Now()), Calls(make([]analyze.Call, 7)), Agents(make([]AgentRow, 2)), minutes, batch(DayTable, minutes.Rows.([]TrafficRow)))
-	want["calls"], want["agents"], want["traffic_minute"], want["traffic_day"] = 7, 2, 2, 2
+	var callers Callers
+	callers.Add(&analyze.Call{Client: "a"})
+	callers.Add(&analyze.Call{Client: "b"})
+	batches := append(Batches(s, time.Now()), Calls(make([]analyze.Call, 7)), Agents(make([]AgentRow, 2)), minutes, batch(DayTable, minutes.Rows.([]TrafficRow)), callers.Take())
+	want["calls"], want["agents"], want["traffic_minute"], want["traffic_day"], want["callers"] = 7, 2, 2, 2, 2
 	if len(batches) != len(Tables) {
 		t.Errorf("%d tables are filled of %d", len(batches), len(Tables))
 	}

@@ -12,13 +12,14 @@ import (
 
 // TrafficKey is what calls of a minute have in common.
 type TrafficKey struct {
-	Minute   time.Time // its start, UTC
-	Service  string
-	Method   string
-	Template string
-	Status   int
-	Wire     analyze.Wire
-	Auth     string
+	Minute    time.Time // its start, UTC
+	Service   string
+	Method    string
+	Template  string
+	Operation string
+	Status    int
+	Wire      analyze.Wire
+	Auth      string
 }
 
 // TrafficRow counts the calls of a minute.
@@ -50,23 +51,27 @@ const (
 // LatencyBucketSQL is [LatencyBucket] of the column latency_us.
 const LatencyBucketSQL = "toUInt32(least(latency_us, 3600000000) - least(latency_us, 3600000000) % greatest(intDiv(roundToExp2(least(latency_us, 3600000000)), 4), 1))"
 
+// day is the start of a day, as far as a DateTime goes.
+func day(at time.Time) time.Time {
+	s := min(at.Unix(), lastMinute)
+	return time.Unix(s-s%86_400, 0).UTC()
+}
+
 // trafficColumns are those of the statistics, after the time.
 func trafficColumns() []Column {
-	sum := func(name, doc string, get func(*TrafficRow) uint64) Column {
-		return column(name, "SimpleAggregateFunction(sum, UInt64)", small, doc, get)
-	}
 	return []Column{
 		column("service", few, zstd, "", func(r *TrafficRow) string { return r.Service }),
 		column("method", few, zstd, "", func(r *TrafficRow) string { return r.Method }),
 		column("template", few, zstd, "path template as far as it was known then", func(r *TrafficRow) string { return r.Template }),
+		column("operation", few, zstd, "of GraphQL, JSON-RPC or SOAP", func(r *TrafficRow) string { return r.Operation }),
 		column("status", "UInt16", small, "of the response; 0: none seen", func(r *TrafficRow) uint16 { return uint16(r.Status) }),
 		column("wire", few, zstd, "plaintext or tls", func(r *TrafficRow) string { return string(r.Wire) }),
 		column("auth", few, zstd, "kind of credential, or none", func(r *TrafficRow) string { return r.Auth }),
-		sum("calls", "", func(r *TrafficRow) uint64 { return r.Calls }),
-		sum("request_bytes", "of bodies", func(r *TrafficRow) uint64 { return r.Request }),
-		sum("response_bytes", "of bodies", func(r *TrafficRow) uint64 { return r.Response }),
-		sum("with_sensitive", "calls with sensitive data", func(r *TrafficRow) uint64 { return r.Sensitive }),
-		sum("incomplete", "calls of which a part was not seen", func(r *TrafficRow) uint64 { return r.Incomplete }),
+		added("calls", "", func(r *TrafficRow) uint64 { return r.Calls }),
+		added("request_bytes", "of bodies", func(r *TrafficRow) uint64 { return r.Request }),
+		added("response_bytes", "of bodies", func(r *TrafficRow) uint64 { return r.Response }),
+		added("with_sensitive", "calls with sensitive data", func(r *TrafficRow) uint64 { return r.Sensitive }),
+		added("incomplete", "calls of which a part was not seen", func(r *TrafficRow) uint64 { return r.Incomplete }),
 		column("latency", "SimpleAggregateFunction(sumMap, Map(UInt32, UInt64))", zstd, "calls by the lower bound of their latency in microseconds, four ranges to an octave",
 			func(r *TrafficRow) map[uint32]uint64 { return r.Latency }),
 	}
@@ -78,7 +83,7 @@ func trafficColumns() []Column {
 // number of their batch, those of the view have 0.
 var MinuteTable = Table{
 	Name: "traffic_minute", Doc: "calls by minute, endpoint, status, protection and credential: for charts; sum it, rows may stand in several parts",
-	Kind: Summed, Order: "(toStartOfHour(minute), service, method, template, minute, status, wire, auth, run, batch)", Partition: daily, Shard: byRun,
+	Kind: Summed, Order: "(toStartOfHour(minute), service, method, template, operation, minute, status, wire, auth, run, batch)", Partition: daily, Shard: byRun,
 	Columns: stamped[TrafficRow](slices.Concat([]Column{
 		column("minute", "DateTime('UTC')", delta, "its start, by the traffic's clock", func(r *TrafficRow) time.Time { return r.Minute })}, trafficColumns())...),
 }
@@ -87,9 +92,9 @@ var MinuteTable = Table{
 // minutes.
 var DayTable = Table{
 	Name: "traffic_day", Doc: "calls by day, endpoint, status, protection and credential: for charts; sum it, rows may stand in several parts",
-	Kind: Summed, Order: "(day, service, method, template, status, wire, auth, run, written, batch)", Partition: "toYYYYMM(written)", Shard: byRun,
+	Kind: Summed, Order: "(day, service, method, template, operation, status, wire, auth, run, written, batch)", Partition: "toYYYYMM(written)", Shard: byRun,
 	Columns: stamped[TrafficRow](slices.Concat([]Column{
-		column("day", "Date", delta, "by the traffic's clock", func(r *TrafficRow) time.Time { return r.Minute })}, trafficColumns())...),
+		column("day", "Date", delta, "by the traffic's clock", func(r *TrafficRow) time.Time { return day(r.Minute) })}, trafficColumns())...),
 }
 
 // Traffic counts calls by minute at the agent, for agents that keep only a
@@ -102,7 +107,7 @@ type Traffic struct {
 // Add counts a call, which is borrowed.
 func (t *Traffic) Add(c *analyze.Call) {
 	at := min(instant(c.Time).Unix(), lastMinute)
-	key := TrafficKey{time.Unix(at-at%60, 0).UTC(), c.Service, c.Method, c.Template, c.Status, c.Wire, c.Auth}
+	key := TrafficKey{time.Unix(at-at%60, 0).UTC(), c.Service, c.Method, c.Template, c.Operation, c.Status, c.Wire, c.Auth}
 	r := t.rows[key]
 	if r == nil {
 		if t.rows == nil {
@@ -133,7 +138,7 @@ func (t *Traffic) Len() int { return len(t.rows) }
 func (t *Traffic) Take() Batch {
 	rows := make([]TrafficRow, 0, len(t.rows))
 	for _, r := range slices.SortedFunc(maps.Values(t.rows), func(a, b *TrafficRow) int {
-		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Method, b.Method), cmp.Compare(a.Template, b.Template),
+		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Method, b.Method), cmp.Compare(a.Template, b.Template), cmp.Compare(a.Operation, b.Operation),
 			cmp.Compare(a.Status, b.Status), cmp.Compare(a.Wire, b.Wire), cmp.Compare(a.Auth, b.Auth))
 	}) {
 		rows = append(rows, *r)

@@ -12,13 +12,10 @@ package clickhouse
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -34,11 +31,10 @@ import (
 // value is the embedded store at its default place.
 type Options struct {
 	// Store is the directory of an embedded store ("": the default one), or a
-	// server as clickhouse://[USER@]HOST[:PORT][/DATABASE][?secure=false].
-	// TLS is on unless HOST is a loopback address or secure=false is said. The
-	// password comes from CLICKHOUSE_PASSWORD or, as a file, from
-	// CLICKHOUSE_PASSWORD_FILE; CLICKHOUSE_CA_FILE names further authorities.
-	Store string
+	// server as clickhouse://[USER@]HOST[:PORT][/DATABASE][?secure=true].
+	// TLS is on unless HOST is a loopback address, or Access says otherwise.
+	Store  string
+	Access Access
 	// Create makes an embedded store, or a server's database, where there is
 	// none, and brings the schema up to date. Without it the store is only
 	// read, and its schema must be the one of this program.
@@ -94,9 +90,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Server says whether a store's address names a server.
-func Server(store string) bool { return strings.Contains(store, "://") }
-
 // dial finds the engine or server and says how to reach it.
 func (s *Store) dial() (*clickhouse.Options, error) {
 	s.database = DefaultDatabase
@@ -119,65 +112,6 @@ func (s *Store) dial() (*clickhouse.Options, error) {
 		Addr:        []string{"embedded"},
 		DialContext: func(ctx context.Context, _ string) (net.Conn, error) { return engine.Dial(ctx) },
 	}, nil
-}
-
-// server reads the address of a server.
-func (s *Store) server() (*clickhouse.Options, error) {
-	u, err := url.Parse(s.options.Store)
-	if err != nil {
-		return nil, fmt.Errorf("%w: no URL", ErrURL) // err quotes it, with what it may hold
-	}
-	switch _, secret := u.User.Password(); {
-	case u.Scheme != "clickhouse":
-		return nil, fmt.Errorf("%w: clickhouse://HOST is understood, not %s://", ErrURL, u.Scheme)
-	case u.Hostname() == "":
-		return nil, fmt.Errorf("%w: it names no host", ErrURL)
-	case secret:
-		return nil, fmt.Errorf("%w: a password there is for all on this machine to read; put it into CLICKHOUSE_PASSWORD or a file named by CLICKHOUSE_PASSWORD_FILE", ErrURL)
-	}
-	for key := range u.Query() {
-		if key != "secure" {
-			return nil, fmt.Errorf("%w: unknown option %q", ErrURL, key)
-		}
-	}
-	if db := strings.Trim(u.Path, "/"); db != "" {
-		s.database = db
-	}
-	password := os.Getenv("CLICKHOUSE_PASSWORD")
-	if file := os.Getenv("CLICKHOUSE_PASSWORD_FILE"); file != "" {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("password of the store: %w", err)
-		}
-		password = strings.TrimRight(string(b), "\r\n")
-	}
-	o := &clickhouse.Options{
-		Auth:        clickhouse.Auth{Username: u.User.Username(), Password: password},
-		DialTimeout: 10 * time.Second,
-		Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
-	}
-	port := "9000"
-	ip := net.ParseIP(u.Hostname())
-	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-	if !loopback && u.Query().Get("secure") != "false" || u.Query().Get("secure") == "true" {
-		port = "9440"
-		o.TLS = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
-		if file := os.Getenv("CLICKHOUSE_CA_FILE"); file != "" {
-			pem, err := os.ReadFile(file)
-			if err != nil {
-				return nil, fmt.Errorf("authorities of the store: %w", err)
-			}
-			o.TLS.RootCAs = x509.NewCertPool()
-			if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("authorities of the store: no certificate in %s", file)
-			}
-		}
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	o.Addr = []string{net.JoinHostPort(u.Hostname(), port)}
-	return o, nil
 }
 
 // prepare opens the connections and makes the schema where that is wanted.

@@ -192,39 +192,6 @@ func TestWhatIsKeptComesBack(t *testing.T) {
 	}
 }
 
-func TestNamedQueriesAnswer(t *testing.T) {
-	s := remote(t, embeddedtest.Start(t, filepath.Join(t.TempDir(), "store")))
-	for _, filled := range []bool{false, true} {
-		if filled {
-			calls := shopCalls()
-			calls[1].Status = 500
-			keep(t, s, shop("a"), calls)
-		}
-		for _, q := range Queries {
-			if rows := ask(t, s, q.SQL); len(rows) > 0 != filled {
-				t.Errorf("%s: %d rows, filled: %v", q.Name, len(rows), filled)
-			}
-		}
-	}
-	for _, q := range Queries {
-		if q.Doc == "" || strings.ToLower(q.Name) != q.Name || strings.ContainsAny(q.Name, " (") {
-			t.Errorf("name %q, doc %q", q.Name, q.Doc)
-		}
-	}
-	if got := ask(t, s, query("unauthenticated")); got[0][7].([]string)[0] != "email" {
-		t.Errorf("an endpoint that answers anyone with e-mail addresses: %v", got)
-	}
-}
-
-func query(name string) string {
-	for _, q := range Queries {
-		if q.Name == name {
-			return q.SQL
-		}
-	}
-	panic(name)
-}
-
 // totals are figures that any doubling would change.
 func totals(t *testing.T, s *Store) string {
 	t.Helper()
@@ -523,7 +490,6 @@ func TestAddressesOfStores(t *testing.T) {
 	}{
 		{"clickhouse://db.example", "db.example:9440", "plainsight", true},
 		{"clickhouse://u@db.example:1234/x", "db.example:1234", "x", true},
-		{"clickhouse://db.example?secure=false", "db.example:9000", "plainsight", false},
 		{"clickhouse://127.0.0.1", "127.0.0.1:9000", "plainsight", false},
 		{"clickhouse://localhost/?secure=true", "localhost:9440", "plainsight", true},
 		{"clickhouse://[::1]:9000", "[::1]:9000", "plainsight", false},
@@ -538,7 +504,11 @@ func TestAddressesOfStores(t *testing.T) {
 			t.Errorf("%s: %s %s tls %v", c.url, o.Addr, s.database, o.TLS != nil)
 		}
 	}
-	for _, url := range []string{"http://db", "clickhouse://", "clickhouse://u:hunter2@db", "clickhouse://db?insecure=1", "clickhouse://db:port:hunter2"} {
+	plain := &Store{options: Options{Store: "clickhouse://db.example", Access: Access{Plaintext: true}}}
+	if o, err := plain.server(); err != nil || o.TLS != nil || o.Addr[0] != "db.example:9000" {
+		t.Errorf("plaintext on demand: %+v %v", o, err)
+	}
+	for _, url := range []string{"http://db", "clickhouse://", "clickhouse://u:hunter2@db", "clickhouse://db?insecure=1", "clickhouse://db?secure=false", "clickhouse://db?password=hunter2", "clickhouse://db:port:hunter2"} {
 		if _, err := Open(t.Context(), Options{Store: url}); !errors.Is(err, ErrURL) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", url, err)
 		}

@@ -12,23 +12,11 @@ import (
 )
 
 // Version of the schema of this program. It grows with every change of a
-// table: a column that was added is put into existing tables without more
-// ado, anything else needs a step in steps.
-const Version = 3
-
-// step brings a schema of the version before it to Version. It can be applied
-// again without harm, also when it broke off.
-type step struct {
-	Version uint32
-	Doc     string
-	apply   func(*Store, context.Context) error
-}
-
-// steps that cannot be told from the tables themselves. One that was released
-// is never changed.
-var steps = []step{
-	{2, "days of writing, for partitions and retention; runs that last", (*Store).rebuild2},
-}
+// table. What is to be done in a store of an earlier version is found by
+// comparing: columns that lack are added, a table whose rows lie otherwise is
+// copied, views are made anew. Nothing of it does harm when it is done twice or
+// broke off.
+const Version = 4
 
 // Layout is how the schema is rendered: the zero value is a single server, or
 // the embedded engine, that keeps everything.
@@ -66,7 +54,7 @@ func (l Layout) engine(kind, argument string) string {
 	if l.Cluster == "" {
 		return kind + "MergeTree(" + argument + ")"
 	}
-	arguments := "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+	arguments := "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
 	if argument != "" {
 		arguments += ", " + argument
 	}
@@ -108,15 +96,20 @@ func (l Layout) create(t storage.Table, name string) string {
 	if days := l.Keep[t.Name]; days > 0 {
 		fmt.Fprintf(&b, "\nTTL %s", retention(days))
 	}
-	fmt.Fprintf(&b, "\nSETTINGS non_replicated_deduplication_window = %d", window)
-	if l.Cluster != "" {
-		fmt.Fprintf(&b, ", replicated_deduplication_window = %d", window)
-	}
-	if t.Partition != "" {
-		b.WriteString(", ttl_only_drop_parts = 1") // whole days go, nothing is rewritten
-	}
+	fmt.Fprintf(&b, "\nSETTINGS %s", l.settings(t))
 	fmt.Fprintf(&b, "\nCOMMENT %s", literal(t.Doc))
 	return b.String()
+}
+
+func (l Layout) settings(t storage.Table) string {
+	out := fmt.Sprintf("non_replicated_deduplication_window = %d", window)
+	if l.Cluster != "" {
+		out += fmt.Sprintf(", replicated_deduplication_window = %d", window)
+	}
+	if t.Partition != "" {
+		out += ", ttl_only_drop_parts = 1" // whole days go, nothing is rewritten
+	}
+	return out
 }
 
 func retention(days int) string { return fmt.Sprintf("written + INTERVAL %d DAY", days) }
@@ -233,18 +226,13 @@ func (s *Store) Migrate(ctx context.Context) error {
 func (s *Store) upgrade(ctx context.Context, have uint32) error {
 	l := s.options.Layout
 	if have > 0 {
-		for _, step := range steps {
-			if step.Version <= have {
-				continue
-			}
-			if err := step.apply(s, ctx); err != nil {
-				return fmt.Errorf("schema step %d, %s: %w", step.Version, step.Doc, err)
-			}
+		if err := s.relay(ctx); err != nil {
+			return fmt.Errorf("schema: %w", err)
 		}
 	}
 	statements := l.tables()
 	if have > 0 {
-		statements = append(statements, l.added()...)
+		statements = append(statements, l.altered()...)
 	}
 	for _, f := range feeds {
 		statements = append(statements, f.create(l))
@@ -267,27 +255,32 @@ func (s *Store) upgrade(ctx context.Context, have uint32) error {
 
 func (s *Store) exec(ctx context.Context, sql string) error { return wrap(s.write.Exec(ctx, sql)) }
 
-// added are statements that put columns into tables that lack them.
-func (l Layout) added() []string {
+// altered are statements that make columns, comments and settings of existing
+// tables those of this program.
+func (l Layout) altered() []string {
 	var all []string
 	for _, t := range storage.Tables {
-		names := []string{l.local(t.Name)}
-		if l.Cluster != "" {
-			names = append(names, t.Name)
-		}
-		for _, name := range names {
-			clauses := make([]string, len(t.Columns))
-			for i, c := range t.Columns {
-				clauses[i] = "ADD COLUMN IF NOT EXISTS " + definition(c)
-				if l.Cluster != "" && name == t.Name {
-					clauses[i] = "ADD COLUMN IF NOT EXISTS " + column(c.Name) + " " + c.Type // a distributed table has no codecs
-				}
-				if i > 0 {
-					clauses[i] += " AFTER " + column(t.Columns[i-1].Name)
-				}
+		add, modify := make([]string, len(t.Columns)), make([]string, len(t.Columns))
+		for i, c := range t.Columns {
+			add[i] = "ADD COLUMN IF NOT EXISTS " + definition(c)
+			if i > 0 {
+				add[i] += " AFTER " + column(t.Columns[i-1].Name)
 			}
-			all = append(all, "ALTER TABLE "+name+l.on()+" "+strings.Join(clauses, ", "))
+			modify[i] = "MODIFY COLUMN " + definition(c)
 		}
+		alter := "ALTER TABLE " + l.local(t.Name) + l.on() + " "
+		all = append(all, alter+strings.Join(add, ", "), alter+strings.Join(modify, ", "),
+			alter+"MODIFY COMMENT "+literal(t.Doc), alter+"MODIFY SETTING "+l.settings(t))
+		if l.Cluster == "" {
+			continue
+		}
+		for i, c := range t.Columns { // a distributed table has no codecs
+			add[i] = "ADD COLUMN IF NOT EXISTS " + column(c.Name) + " " + c.Type
+			if i > 0 {
+				add[i] += " AFTER " + column(t.Columns[i-1].Name)
+			}
+		}
+		all = append(all, "ALTER TABLE "+t.Name+l.on()+" "+strings.Join(add, ", "))
 	}
 	return all
 }
@@ -330,38 +323,78 @@ func (s *Store) retain(ctx context.Context) error {
 	return nil
 }
 
-// rebuild2 copies the tables of version 1 into ones with the day of writing,
-// which is part of how the rows lie and cannot be added. A table is exchanged
-// at once when its copy is whole.
-func (s *Store) rebuild2(ctx context.Context) error {
+// relay copies the tables whose rows lie otherwise than they should, which no
+// ALTER changes: engine, partitions, order. A table is exchanged at once when
+// its copy is whole.
+func (s *Store) relay(ctx context.Context) error {
+	l := s.options.Layout
+	lie := "engine, partition_key, sorting_key"
+	if l.Cluster == "" { // else it holds a path that is each table's own
+		lie += `, extract(engine_full, '^[A-Za-z]+MergeTree(\\([^)]*\\))')`
+	}
 	for _, t := range storage.Tables {
-		copied := t.Name + "_copy"
-		if err := s.exec(ctx, "DROP TABLE IF EXISTS "+copied); err != nil {
+		name := l.local(t.Name)
+		copied := name + "_copy"
+		drop := "DROP TABLE IF EXISTS " + copied + l.on() + " SYNC"
+		if err := s.exec(ctx, drop); err != nil {
 			return err
 		}
-		old, err := s.columns(ctx, t.Name)
+		old, err := s.columns(ctx, name)
 		if err != nil {
 			return err
 		}
-		if len(old) == 0 || slices.Contains(old, "written") {
-			continue // new in version 2, or exchanged before
+		if len(old) == 0 {
+			continue
 		}
-		for i := range old {
-			old[i] = column(old[i])
+		if err := s.exec(ctx, l.create(t, copied)); err != nil {
+			return err
 		}
-		list := strings.Join(old, ", ")
-		for _, sql := range []string{
-			Layout{}.create(t, copied),
-			"INSERT INTO " + copied + " (" + list + ", written) SELECT " + list + ", today() FROM " + t.Name,
-			"EXCHANGE TABLES " + t.Name + " AND " + copied,
-			"DROP TABLE " + copied,
-		} {
-			if err := s.exec(ctx, sql); err != nil {
-				return fmt.Errorf("%s: %w", t.Name, err)
+		var alike bool
+		err = s.write.QueryRow(ctx, "SELECT uniqExact("+lie+") = 1 FROM system.tables WHERE database = currentDatabase() AND name IN ("+
+			literal(name)+", "+literal(copied)+")").Scan(&alike)
+		switch {
+		case err != nil:
+			return wrap(err)
+		case alike:
+		case l.Cluster != "":
+			return fmt.Errorf("%w: the rows of %s lie otherwise; on a cluster, rename it on every host, apply the schema and copy it by INSERT … SELECT", ErrLayout, name)
+		default:
+			if err := s.copy(ctx, name, copied, old); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
+		}
+		if err := s.exec(ctx, drop); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// copy puts the rows of a table into its copy and exchanges the two. Views that
+// feed hold on to a table, and are made anew after it.
+func (s *Store) copy(ctx context.Context, name, copied string, old []string) error {
+	for _, f := range feeds {
+		if err := s.exec(ctx, "DROP VIEW IF EXISTS "+f.Name); err != nil {
+			return err
+		}
+	}
+	there, err := s.columns(ctx, copied)
+	if err != nil {
+		return err
+	}
+	var into, from []string
+	for _, c := range there {
+		if slices.Contains(old, c) {
+			into, from = append(into, column(c)), append(from, column(c))
+		}
+	}
+	if !slices.Contains(old, "written") { // before version 2
+		into, from = append(into, "written"), append(from, "today()")
+	}
+	if err := s.exec(ctx, "INSERT INTO "+copied+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(from, ", ")+" FROM "+name); err != nil {
+		return err
+	}
+	return s.exec(ctx, "EXCHANGE TABLES "+name+" AND "+copied)
 }
 
 // columns are those of a table as it is.

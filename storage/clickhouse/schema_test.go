@@ -21,7 +21,7 @@ import (
 func structure(t *testing.T, s *Store) [][]any {
 	t.Helper()
 	return ask(t, s, `SELECT 'column', table, name, type, comment, compression_codec FROM system.columns WHERE database = currentDatabase() AND table != 'schema_version'
-		UNION ALL SELECT 'table', name, engine, partition_key, sorting_key, replaceAll(create_table_query, ' SETTINGS index_granularity = 8192', '')
+		UNION ALL SELECT 'table', name, engine, partition_key, sorting_key, replaceAll(replaceAll(create_table_query, 'SETTINGS index_granularity = 8192, ', 'SETTINGS '), ', index_granularity = 8192', '')
 		FROM system.tables WHERE database = currentDatabase() AND name != 'schema_version' ORDER BY ALL`)
 }
 
@@ -138,7 +138,7 @@ func TestOlderStoreIsBroughtUpToDate(t *testing.T) {
 
 // versions are the fingerprints of the tables by version of the schema: a
 // change of a table wants a new Version, and a line here.
-var versions = map[int]string{2: "239fd2", 3: "2cc436"}
+var versions = map[int]string{2: "239fd2", 3: "2cc436", 4: "bdf05e"}
 
 func TestChangedTablesAreANewVersion(t *testing.T) {
 	sum := sha256.Sum256([]byte(strings.Join(Layout{}.tables(), "\n")))
@@ -195,7 +195,7 @@ func TestRetention(t *testing.T) {
 func TestClusterSchemaParses(t *testing.T) {
 	s := remote(t, embeddedtest.Start(t, filepath.Join(t.TempDir(), "store")))
 	l := Layout{Cluster: "it's `big`", Keep: map[string]int{"calls": 30}}
-	statements := append(l.Schema(), l.added()...)
+	statements := append(l.Schema(), l.altered()...)
 	for _, f := range feeds {
 		statements = append(statements, f.alter(l))
 	}
@@ -216,8 +216,8 @@ func TestClusterSchemaParses(t *testing.T) {
 			}
 		}
 	}
-	for _, engine := range []string{"ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')",
-		"ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', batch)",
+	for _, engine := range []string{"ReplicatedMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')",
+		"ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}', batch)",
 		"ReplicatedAggregatingMergeTree(", "Distributed('it\\'s `big`', currentDatabase(), 'calls_local', cityHash64(run))", "GLOBAL IN"} {
 		if !strings.Contains(text, engine) {
 			t.Errorf("nothing is %s", engine)
@@ -272,25 +272,32 @@ func TestAgentsCountAsTheViewDoes(t *testing.T) {
 	// The same, sampled: every tenth call is kept, the agent counts all.
 	var kept []analyze.Call
 	var count storage.Traffic
+	var callers storage.Callers
 	for i := range calls {
 		calls[i].Sampling = 10
 		count.Add(&calls[i])
+		callers.Add(&calls[i])
 		if i%10 == 0 {
 			kept = append(kept, calls[i])
 		}
 	}
 	send(t, s, storage.Calls(kept), storage.Stamp{Run: 2, Batch: 1, Day: morning}, "sampled")
-	stats := count.Take()
+	stats, who := count.Take(), callers.Take()
 	for range 2 {
 		send(t, s, stats, storage.Stamp{Run: 2, Batch: 2, Day: morning}, "statistics")
+		send(t, s, who, storage.Stamp{Run: 2, Batch: 3, Day: morning}, "callers")
 	}
 	if got, err := s.Count(t.Context(), storage.MinuteTable, storage.Stamp{Run: 2, Batch: 2}); err != nil || got != uint64(stats.Len) || count.Len() != 0 {
 		t.Errorf("%d rows of %d: %v", got, stats.Len, err)
 	}
-	for _, c := range []struct{ table, at string }{{"traffic_minute", "minute"}, {"traffic_day", "day"}} {
+	traffic := `service, method, template, operation, status, wire, auth, sum(calls), sum(request_bytes), sum(response_bytes), sum(with_sensitive), sum(incomplete), sumMap(latency)`
+	for _, c := range []struct{ table, columns string }{
+		{"traffic_minute", "minute, " + traffic}, {"traffic_day", "day, " + traffic},
+		{"callers", `day, service, client, principal, auth, sum(calls), sum(writes), sum(refused), sum(failed), sum(never_succeeded), sum(request_bytes),
+			sum(response_bytes), sum(with_sensitive), groupBitOr(endpoints), min(first_seen), max(last_seen)`},
+	} {
 		of := func(run int) [][]any {
-			return ask(t, s, fmt.Sprintf(`SELECT %s, service, method, template, status, wire, auth, sum(calls), sum(request_bytes), sum(response_bytes),
-				sum(with_sensitive), sum(incomplete), sumMap(latency) FROM %s WHERE run = %d GROUP BY ALL ORDER BY ALL`, c.at, c.table, run))
+			return ask(t, s, fmt.Sprintf(`SELECT %s FROM %s WHERE run = %d GROUP BY ALL ORDER BY ALL`, c.columns, c.table, run))
 		}
 		view, agent := of(1), of(2)
 		if len(view) < 10 || !reflect.DeepEqual(view, agent) {

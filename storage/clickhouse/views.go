@@ -35,17 +35,25 @@ type feed struct{ Name, Doc, From, To, SQL string } // $FROM stands for the sour
 // included: the windows of their targets keep those from being counted twice.
 var feeds = []feed{
 	{"traffic_minute_feed", "counts calls by minute", "calls", "traffic_minute", `
-SELECT toStartOfMinute(toDateTime(least(time, toDateTime64('2106-02-07 06:28:00', 6, 'UTC')), 'UTC')) AS minute, service, method, template, status, wire, auth,
+SELECT toStartOfMinute(toDateTime(least(time, toDateTime64('2106-02-07 06:28:00', 6, 'UTC')), 'UTC')) AS minute, service, method, template, operation, status, wire, auth,
     count() AS calls, sum(request_bytes) AS request_bytes, sum(response_bytes) AS response_bytes, countIf(notEmpty(sensitive)) AS with_sensitive,
     countIf(incomplete) AS incomplete, sumMapIf(map(` + storage.LatencyBucketSQL + `, toUInt64(1)), latency_us > 0) AS latency,
     run, toUInt64(0) AS batch, written
-FROM $FROM WHERE sampling = 1 GROUP BY minute, service, method, template, status, wire, auth, run, written`},
+FROM $FROM WHERE sampling = 1 GROUP BY minute, service, method, template, operation, status, wire, auth, run, written`},
+
+	{"callers_feed", "counts calls by caller", "calls", "callers", `
+SELECT toDate(toDateTime(least(time, toDateTime64('2106-02-07 06:28:00', 6, 'UTC')), 'UTC')) AS day, service, client, principal, auth,
+    count() AS calls, countIf(method NOT IN ('GET', 'HEAD', 'OPTIONS')) AS writes, countIf(status IN (401, 403)) AS refused, countIf(status >= 500) AS failed,
+    countIf(template = '') AS never_succeeded, sum(request_bytes) AS request_bytes, sum(response_bytes) AS response_bytes,
+    countIf(notEmpty(sensitive)) AS with_sensitive, groupBitOr(if(template = '', 0, ` + storage.EndpointBitSQL + `)) AS endpoints,
+    min(time) AS first_seen, max(time) AS last_seen, run, toUInt64(0) AS batch, written
+FROM $FROM WHERE sampling = 1 GROUP BY day, service, client, principal, auth, run, written`},
 
 	{"traffic_day_feed", "counts calls by day", "traffic_minute", "traffic_day", `
-SELECT toDate(minute) AS day, service, method, template, status, wire, auth, sum(calls) AS calls, sum(request_bytes) AS request_bytes,
+SELECT toDate(minute) AS day, service, method, template, operation, status, wire, auth, sum(calls) AS calls, sum(request_bytes) AS request_bytes,
     sum(response_bytes) AS response_bytes, sum(with_sensitive) AS with_sensitive, sum(incomplete) AS incomplete, sumMap(latency) AS latency,
     run, toUInt64(0) AS batch, written
-FROM $FROM GROUP BY day, service, method, template, status, wire, auth, run, written`},
+FROM $FROM GROUP BY day, service, method, template, operation, status, wire, auth, run, written`},
 }
 
 func (f feed) query(l Layout) string { return strings.ReplaceAll(f.SQL, "$FROM", l.local(f.From)) }
@@ -67,6 +75,23 @@ WHERE source IN (SELECT argMax(source, (length(captures), source)) FROM sources 
 
 	{"calls_current", "one row for each exchange", `
 SELECT * FROM calls WHERE $RUNS`},
+
+	{"traffic_minute_current", "calls by minute, endpoint, status, protection and credential; latency: calls by its lower bound in microseconds", `
+SELECT minute, service, method, template, operation, status, wire, auth, t.calls AS calls, t.request_bytes AS request_bytes, t.response_bytes AS response_bytes,
+    t.with_sensitive AS with_sensitive, t.incomplete AS incomplete, t.latency AS latency
+FROM traffic_minute AS t WHERE $RUNS`},
+
+	{"traffic_day_current", "calls by day, endpoint, status, protection and credential; latency: calls by its lower bound in microseconds", `
+SELECT day, service, method, template, operation, status, wire, auth, t.calls AS calls, t.request_bytes AS request_bytes, t.response_bytes AS response_bytes,
+    t.with_sensitive AS with_sensitive, t.incomplete AS incomplete, t.latency AS latency
+FROM traffic_day AS t WHERE $RUNS`},
+
+	{"callers_current", "callers by day, service, address and credential", `
+SELECT day, service, client, principal, auth, sum(c.calls) AS calls, sum(c.writes) AS writes, sum(c.refused) AS refused, sum(c.failed) AS failed,
+    sum(c.never_succeeded) AS never_succeeded, sum(c.request_bytes) AS request_bytes, sum(c.response_bytes) AS response_bytes,
+    sum(c.with_sensitive) AS with_sensitive, groupBitOr(c.endpoints) AS endpoint_sketch, ` + strings.ReplaceAll(storage.EndpointsSQL, "$SKETCH", "endpoint_sketch") + ` AS endpoints,
+    min(c.first_seen) AS first_seen, max(c.last_seen) AS last_seen
+FROM callers AS c WHERE $RUNS GROUP BY day, service, client, principal, auth`},
 
 	{"captures_current", "files that were read", `
 SELECT sha256, any(c.name) AS name, any(c.format) AS format, max(c.bytes) AS bytes, max(c.frames) AS frames, max(c.damaged) AS damaged
@@ -96,7 +121,7 @@ FROM fields AS f FINAL WHERE $LIVE
 GROUP BY service, method, template, operation, side, location, status, content_type, path`},
 
 	{"sensitive_current", "kinds of sensitive data by endpoint and place", `
-SELECT service, method, template, operation, kind, any(v.category) AS category, side, location, name, sum(v.count) AS count,
+SELECT any(v.endpoint) AS endpoint, service, method, template, operation, kind, any(v.category) AS category, side, location, name, sum(v.count) AS count,
     max(v.severity) AS severity, groupUniqArrayArray(3)(v.samples.mask) AS samples
 FROM sensitive AS v FINAL WHERE $LIVE
 GROUP BY service, method, template, operation, kind, side, location, name`},
@@ -127,6 +152,19 @@ SELECT number, any(s.practice) AS practice,
     multiIf(countIf(s.state = 'broken') > 0, 'broken', countIf(s.state = 'kept') > 0, 'kept', 'not visible') AS state,
     sum(s.findings) AS findings, max(s.worst) AS worst, argMax(s.reason, (s.state = 'broken', s.state = 'kept', s.run)) AS reason
 FROM scores AS s FINAL WHERE $LIVE GROUP BY number ORDER BY number`},
+
+	{"shadow", "operations, parameters and fields that no document has, and documented ones that should be gone", `
+SELECT severity, rule, service, endpoint, place, summary, count, first_seen, last_seen, key
+FROM findings_open WHERE practice = 'shadow APIs' OR startsWith(rule, 'doc.')`},
+
+	{"agents_current", "agents as they told last; dropped: what any stage lost", `
+SELECT agent, argMax(a.node, a.time) AS node, argMax(a.version, a.time) AS version, argMax(a.kernel, a.time) AS kernel, argMax(a.source, a.time) AS source,
+    argMax(a.started, a.time) AS started, max(a.time) AS last_seen, argMax(a.exchanges, a.time) AS exchanges,
+    argMax(arraySum(mapValues(a.stage_dropped)), a.time) AS dropped, argMax(a.ring_drops, a.time) AS ring_drops, argMax(a.gaps, a.time) AS gaps,
+    argMax(a.lag_ms, a.time) AS lag_ms, argMax(a.cpu_ms, a.time) AS cpu_ms, argMax(a.memory_bytes, a.time) AS memory_bytes,
+    argMax(a.memory_limit, a.time) AS memory_limit, argMax(a.sink_up, a.time) AS sink_up, argMax(a.spool_bytes, a.time) AS spool_bytes,
+    argMax(a.spool_oldest_ms, a.time) AS spool_oldest_ms, argMax(arraySum(mapValues(a.spool_dropped)), a.time) AS spool_dropped
+FROM agents AS a GROUP BY agent`},
 
 	{"coverage_current", "what was looked at and what could not be seen", `
 SELECT kind, name, any(c.help) AS help, sum(c.value) AS value

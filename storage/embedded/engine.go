@@ -5,6 +5,7 @@ package embedded
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -205,6 +206,38 @@ func (e *Engine) kill(tag string) {
 	e.root.Lock()
 	defer e.root.Unlock()
 	_, _, _ = e.conn.exec("KILL QUERY WHERE Settings['log_comment'] = " + literal(tag) + " ASYNC")
+}
+
+// progress is what the running statement of the session with that tag has read,
+// and how many rows it is thought to read in all.
+func (e *Engine) progress(tag string) (so stats, total uint64, ok bool) {
+	e.root.Lock()
+	defer e.root.Unlock()
+	b, _, err := e.conn.exec("SELECT read_rows, read_bytes, total_rows_approx FROM system.processes WHERE Settings['log_comment'] = " + literal(tag) + " LIMIT 1")
+	if err != nil {
+		return stats{}, 0, false
+	}
+	w := walker{buf: b}
+	if columns, err := w.uvarint(); err != nil || columns != 3 {
+		return stats{}, 0, false
+	}
+	if rows, err := w.uvarint(); err != nil || rows != 1 {
+		return stats{}, 0, false
+	}
+	var values [3]uint64
+	for i := range values {
+		for range 2 { // the name of the column and its type, UInt64
+			if _, err := w.text(); err != nil {
+				return stats{}, 0, false
+			}
+		}
+		if w.pos+8 > len(b) {
+			return stats{}, 0, false
+		}
+		values[i] = binary.LittleEndian.Uint64(b[w.pos:])
+		w.pos += 8
+	}
+	return stats{rows: values[0], bytes: values[1]}, values[2], true
 }
 
 func (e *Engine) piece() []byte {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ClickHouse/ch-go/compress"
@@ -46,6 +47,7 @@ type session struct {
 
 	r       *proto.Reader
 	out     proto.Buffer
+	sending sync.Mutex // on net: progress is told while a statement runs
 	lz4     *compress.Writer
 	version int // of the protocol: the lesser of both sides
 
@@ -127,6 +129,8 @@ func (s *session) readAhead() {
 }
 
 func (s *session) flush() error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	_, err := s.net.Write(s.out.Buf)
 	s.out.Reset()
 	return err
@@ -295,6 +299,8 @@ func (s *session) run(q *proto.Query) error {
 	}
 
 	defer s.watch()()
+	told, hush := s.tell()
+	defer hush()
 	var done stats
 	sent := false
 	pass := func(blocks []byte) error {
@@ -313,12 +319,56 @@ func (s *session) run(q *proto.Query) error {
 	if err != nil {
 		return err
 	}
+	hush() // nothing follows the end
 	if !sent && what == readOnly {
 		if err := s.sendHeader(sql); err != nil {
 			return err
 		}
 	}
+	done.rows, done.bytes = done.rows-min(done.rows, told.rows), done.bytes-min(done.bytes, told.bytes)
 	return s.finish(done)
+}
+
+// progressEvery is how often a statement that runs long tells how it gets on.
+const progressEvery = 200 * time.Millisecond
+
+// tell sends what the running statement has read so far, until hush is called.
+// told is what it sent, and the caller's after that.
+func (s *session) tell() (told *stats, hush func()) {
+	told = new(stats)
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		var out proto.Buffer
+		total := uint64(0)
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+			now, all, ok := s.engine.progress(s.tag)
+			if !ok || now.rows < told.rows || now.bytes < told.bytes {
+				continue
+			}
+			out.Reset()
+			proto.ServerCodeProgress.Encode(&out)
+			proto.Progress{Rows: now.rows - told.rows, Bytes: now.bytes - told.bytes, TotalRows: max(all, total) - total}.EncodeAware(&out, s.version)
+			*told, total = now, max(all, total)
+			s.sending.Lock()
+			_, err := s.net.Write(out.Buf)
+			s.sending.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return told, sync.OnceFunc(func() {
+		close(over)
+		<-ended
+	})
 }
 
 // unstreamable tells the statements that read but are no SELECT: SHOW, EXPLAIN.
