@@ -28,6 +28,7 @@ const (
 	FramesDroppedFragment
 
 	BytesSeen
+	FramesSnapped
 	FragmentsHeld
 	FragmentsEvicted
 	QUICFrames
@@ -110,6 +111,7 @@ var counters = [counterEnd]CounterInfo{
 	FramesDroppedTruncated:     {"frames_dropped_truncated", "frames cut inside their headers"},
 	FramesDroppedFragment:      {"frames_dropped_fragment", "IP fragments that never became a packet or broke a bound"},
 	BytesSeen:                  {"bytes_seen", "captured bytes read"},
+	FramesSnapped:              {"frames_snapped", "frames of which the capture kept only the beginning (snap length)"},
 	FragmentsHeld:              {"fragments_held", "IP fragments kept until their packet was complete"},
 	FragmentsEvicted:           {"fragments_evicted", "incomplete IP packets given up"},
 	QUICFrames:                 {"quic_frames", "UDP datagrams that look like QUIC: HTTP/3 is not visible"},

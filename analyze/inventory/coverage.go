@@ -33,6 +33,7 @@ const (
 	serviceLimit
 	pathsFolded
 	shapeLimit
+	shapeFolded
 	sensitiveLimit
 	hitLimit
 	findingLimit
@@ -63,6 +64,7 @@ var counters = [countEnd]struct{ name, help string }{
 	serviceLimit:         {"inventory_service_limit", "1 if hosts were put together because the limit of services was reached"},
 	pathsFolded:          {"inventory_paths_folded", "times that literal path segments became a parameter at a limit"},
 	shapeLimit:           {"inventory_shape_limit", "endpoints whose fields were not all learned"},
+	shapeFolded:          {"inventory_shape_folded", "endpoints with an object of so many names that it was learned as a map"},
 	sensitiveLimit:       {"inventory_sensitive_limit", "endpoints whose sensitive places were not all kept"},
 	hitLimit:             {"inventory_hit_limit", "pieces of sensitive data beyond the limit of a message"},
 	findingLimit:         {"inventory_finding_limit", "endpoints whose findings were not all kept"},
@@ -106,7 +108,7 @@ func (c *conclusion) coverage() {
 		return c.counts[k]
 	})
 	// Limits that are judged at each conclusion are not carried on.
-	for _, k := range [...]counter{serviceLimit, pathsFolded, shapeLimit, sensitiveLimit, findingLimit, credentialLimit, edgeLimit, sessionLimit} {
+	for _, k := range [...]counter{serviceLimit, pathsFolded, shapeLimit, shapeFolded, sensitiveLimit, findingLimit, credentialLimit, edgeLimit, sessionLimit} {
 		n[k] = 0
 	}
 }
@@ -125,6 +127,7 @@ func (c *conclusion) notVisible(k func(capture.Counter) uint64) {
 	say(n[certificatesHidden], "%s showed no certificate (TLS 1.3 encrypts it, resumption omits it): its name and dates are unknown.", many(n[certificatesHidden], "TLS handshake"))
 	say(n[helloEncrypted], "%s offered an encrypted hello (ECH), or a dummy of one: the name in the clear may stand before another.", many(n[helloEncrypted], "TLS handshake"))
 	say(n[webSocketUnread], "%s (binary, or not to be inflated) were counted, not looked into.", many(n[webSocketUnread], "WebSocket message"))
+	say(k(capture.FramesSnapped), "%s were cut by the snap length: capture whole ones (tcpdump -s 0) to see what is in them.", many(k(capture.FramesSnapped), "frame"))
 	say(k(capture.StreamGapBytes), "%s were lost in %s of the streams; messages with holes are marked and prove no absence.", size(k(capture.StreamGapBytes)), many(k(capture.StreamGaps), "place"))
 	say(k(capture.StreamGaps)*b(k(capture.StreamGapBytes) == 0), "%s of the streams lost an unknown number of bytes.", many(k(capture.StreamGaps), "place"))
 	say(k(capture.ExchangesUnanswered), "%s had no answer in the capture.", many(k(capture.ExchangesUnanswered), "request"))

@@ -125,6 +125,9 @@ func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endp
 	if r.sensitive.Full() {
 		c.state.counts[sensitiveLimit]++
 	}
+	if r.shapes.Folds() > 0 || r.messages != nil && r.messages.Folds() > 0 {
+		c.state.counts[shapeFolded]++
+	}
 	if r.shapes.Over() > 0 || r.messages != nil && r.messages.Over() > 0 {
 		c.state.counts[shapeLimit]++
 	}

@@ -10,6 +10,7 @@ func (s *Set) Merge(o *Set) {
 	}
 	s.messages += o.messages
 	s.over += o.over
+	s.folds += o.folds
 	for i := range o.params {
 		s.merge(&s.params[i], &o.params[i], 0)
 	}

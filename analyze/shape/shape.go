@@ -103,6 +103,7 @@ type Set struct {
 	instance uint64
 	nodes    int
 	over     uint64 // fields and variants not learned because of a limit
+	folds    uint64 // objects that became maps because of a limit
 }
 
 // NewSet makes an empty set.
@@ -110,6 +111,9 @@ func NewSet(o Options) *Set { return &Set{opts: o.withDefaults()} }
 
 // Over is how often something new was not learned because a limit was reached.
 func (s *Set) Over() uint64 { return s.over }
+
+// Folds is how often an object was made a map because it had too many names.
+func (s *Set) Folds() uint64 { return s.folds }
 
 // Nodes is the number of fields and parameters that are known: the measure of
 // its memory.
@@ -269,6 +273,7 @@ func (s *Set) node(name string) *node {
 // fold makes a map of an object.
 func (s *Set) fold(n *node) {
 	n.folded = true
+	s.folds++
 	if n.wild == nil {
 		if n.wild = s.node(""); n.wild == nil {
 			return

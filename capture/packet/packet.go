@@ -106,6 +106,9 @@ func (d *Decoder) Decode(f *capture.Frame, s *Segment, n *capture.Counts) bool {
 		return true
 	}
 	w := walk{d: d, f: f, s: s, n: n, p: f.Data, cut: max(0, f.Length-len(f.Data)), next: d.start}
+	if w.cut > 0 {
+		n[capture.FramesSnapped]++
+	}
 	verdict := w.run()
 	n[verdict]++
 	if w.held > 0 && verdict != capture.FramesAnalysed {
