@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,8 @@ import (
 type Options struct {
 	Interface string // name; empty: all of them
 	Filter    capture.Filter
-	Ring      int // bytes of the ring, in blocks of 1 MiB. 0: 32 MiB
+	Namespace string // file of a network namespace; empty: our own
+	Ring      int    // bytes of the ring, in blocks of 1 MiB. 0: 32 MiB
 	// Fanout shares the frames out to the sources with the same number (1 to
 	// 65535), those of a connection to one of them. 0: the source gets all.
 	Fanout uint16
@@ -65,7 +67,41 @@ const (
 )
 
 // Open opens a packet socket.
-func Open(o Options) (_ *Source, err error) {
+func Open(o Options) (s *Source, err error) {
+	if o.Namespace == "" {
+		return open(o)
+	}
+	err = within(o.Namespace, func() (err error) { s, err = open(o); return err })
+	return s, err
+}
+
+// within does something in another network namespace. A socket stays in the one
+// that it was made in.
+func within(namespace string, do func() error) error {
+	there, err := os.Open(namespace)
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	runtime.LockOSThread()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("enter %s: %w", namespace, err)
+	}
+	err = do()
+	if back := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); back != nil {
+		return errors.Join(err, fmt.Errorf("come back from %s: %w", namespace, back)) // the thread stays locked and ends with its goroutine
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+func open(o Options) (_ *Source, err error) {
 	index := 0
 	if o.Interface != "" {
 		i, err := net.InterfaceByName(o.Interface)

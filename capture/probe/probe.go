@@ -151,8 +151,25 @@ func (s *Source) SetFilter(f *Filter) error {
 	return s.sockets.SetFilter(f)
 }
 
-// Counts are the kernel's counters.
-func (s *Source) Counts() (bpf.Counts, error) { return s.sockets.Counts() }
+// Counter is one of the kernel's counters: its name in letters and _.
+type Counter struct {
+	Name  string
+	Count uint64
+}
+
+// Counters are the kernel's counters; none where they cannot be read.
+func (s *Source) Counters() []Counter {
+	n, err := s.sockets.Counts()
+	if err != nil {
+		return nil
+	}
+	return []Counter{
+		{"sockets_calls", n[bpf.Calls]}, {"sockets_unwanted", n[bpf.Unwanted]}, {"sockets_other", n[bpf.Other]}, {"sockets_far_end", n[bpf.FarEnd]},
+		{"sockets_events", n[bpf.Events]}, {"sockets_bytes", n[bpf.Bytes]}, {"sockets_skipped_bytes", n[bpf.Skipped]}, {"sockets_dropped", n[bpf.Dropped]},
+		{"sockets_unreadable", n[bpf.UnreadableCalls]}, {"sockets_faults", n[bpf.Faults]},
+		{"tls_calls", n[bpf.TLSCalls]}, {"tls_untied", n[bpf.TLSUntied]}, {"tls_ambiguous", n[bpf.TLSAmbiguous]},
+	}
+}
 
 // Close detaches the programs; Next returns io.EOF from then on.
 func (s *Source) Close() error { return s.sockets.Close() }

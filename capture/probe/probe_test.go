@@ -191,8 +191,7 @@ func watch(t *testing.T, o Options, connections int, do func()) (*seen, capture.
 		}
 		t.Log("unreadable:", unreadable)
 	}
-	k, err := src.Counts()
-	t.Logf("kernel: %v %v", k, err)
+	t.Log("kernel:", src.Counters())
 	if err := src.Close(); err != nil {
 		t.Error(err)
 	}

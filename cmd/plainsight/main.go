@@ -61,6 +61,7 @@ var errFindings = errors.New("findings at or above --fail-on")
 
 type commands struct {
 	Read    readCmd    `cmd:"" help:"Read capture files and report what is in them."`
+	Watch   watchCmd   `cmd:"" help:"Capture what passes through this host, live."`
 	Query   queryCmd   `cmd:"" help:"Ask a store in SQL, or by the name of a query."`
 	Openapi openapiCmd `cmd:"" help:"Write an OpenAPI 3.1 document for each service in captures."`
 	Drift   driftCmd   `cmd:"" help:"Compare captures with OpenAPI documents: what is undocumented, outdated or unused."`

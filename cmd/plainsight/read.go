@@ -51,7 +51,7 @@ func (*readCmd) Help() string {
 
 // Run reads the files and reports.
 func (c *readCmd) Run(ctx context.Context, a *app) error {
-	outputs, err := c.outputs()
+	outputs, err := outputsOf(c.Output)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	key, err := c.key(keep)
+	key, err := readKey(c.KeyFile, keep)
 	if err != nil {
 		return err
 	}
@@ -182,10 +182,10 @@ type output struct {
 	format report.Format
 }
 
-// outputs finds the format of each file by its ending.
-func (c *readCmd) outputs() ([]output, error) {
+// outputsOf finds the format of each file by its ending.
+func outputsOf(names []string) ([]output, error) {
 	var all []output
-	for _, name := range c.Output {
+	for _, name := range names {
 		o := output{name: name}
 		for _, f := range report.Formats() {
 			if f.Extension == filepath.Ext(name) {
@@ -240,11 +240,10 @@ func (c *readCmd) lines(a *app, in *inputs) (wrap func(capture.Handler) capture.
 // mask makes the mask of one shard.
 func mask() func(dst, text []byte) []byte { return new(sensitive.Masker).Append }
 
-// key reads the key of the fingerprints. Results that are kept need the same
+// readKey reads the key of the fingerprints. Results that are kept need the same
 // key in each run, so that the same value has the same fingerprint; a report
 // alone takes a new one.
-func (c *readCmd) key(keep bool) (analyze.Key, error) {
-	name := c.KeyFile
+func readKey(name string, keep bool) (analyze.Key, error) {
 	if name == "" {
 		if !keep {
 			return analyze.NewKey(), nil
