@@ -51,12 +51,13 @@ type Secret struct {
 	Hash        uint64 // keyed
 	Principal   string // keyed fingerprint of whom it stands for, "" where it does not tell
 	JWT         *JWT
-	Random      bool // looks like a token: long and of many characters
-	Publishable bool // meant for the public: pk_live_…
-	Test        bool // of a test or sandbox environment: sk_test_…
-	Weak        bool // in the list of guessable ones, or (Basic) a password under 8 characters
-	Empty       bool // nothing, or what programs write for nothing: null, undefined
-	broken      bool // a JWT that lacks a part
+	Random      bool   // looks like a token: long and of many characters
+	Publishable bool   // meant for the public: pk_live_…
+	Test        bool   // of a test or sandbox environment: sk_test_…
+	Weak        bool   // in the list of guessable ones, or (Basic) a password under 8 characters
+	Empty       bool   // nothing, or what programs write for nothing: null, undefined
+	user        uint64 // Basic: keyed hash of the user name, as an account or a client has
+	broken      bool   // a JWT that lacks a part
 }
 
 // Credential is a credential in a request, or handed out by a response.
@@ -89,6 +90,7 @@ type Reader struct {
 	e       emitter
 	lower   [64]byte
 	plain   []byte // a value decoded twice
+	account []byte // the name of the one that wants to sign in
 	number  [20]byte
 	address [16]byte
 }
@@ -190,6 +192,7 @@ func (r *Reader) studyBasic(s *Secret, value []byte) {
 	}
 	if len(user) > 0 {
 		s.Principal = r.key.Fingerprint("user", user)
+		s.user = fingerprintHash(r.key.Fingerprint("secret", user))
 	}
 	// Many APIs take a key as user name with an empty password: no weak password.
 	s.Weak = len(password) > 0 && (len(password) < 8 || slices.Contains(weakPasswords, strings.ToLower(string(password))) ||

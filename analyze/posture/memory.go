@@ -18,6 +18,8 @@ type memory struct {
 	clears       int
 	password     bool // the request has a password
 	newPassword  bool
+	code         bool      // a short one, to sign in
+	order        uint64    // hash of the order of the request's headers
 	signedAt     time.Time // of a signed URL
 	signedFor    time.Duration
 	signedUntil  time.Time
@@ -54,6 +56,7 @@ func clears(value, attributes []byte) bool {
 var (
 	logoutWords   = words("logout", "signout", "sign-out", "sign_out", "log-out", "log_out", "logoff", "endsession", "end_session", "end-session")
 	revokeWords   = words("revoke", "revocation", "token_revocation")
+	codeWords     = words("otp", "2fa", "mfa", "totp", "verify", "verify-otp", "verify_otp", "verify-code", "verify_code", "two-factor", "two_factor", "challenge", "login", "signin", "reset-password", "reset_password", "confirm", "validate")
 	passwordWords = words("password", "change-password", "change_password", "changepassword", "password-change", "update-password", "update_password", "passwd", "set-password")
 	entryWords    = words("login", "signin", "sign-in", "sign_in", "log-in", "session", "sessions", "authenticate", "auth", "login.php", "login.do", "j_security_check", "wp-login.php")
 )
@@ -67,6 +70,16 @@ func (o *Observation) remember(key, value []byte) {
 		}
 	case "password", "passwd", "pwd", "pass", "passcode":
 		o.password = o.password || len(value) > 0
+	case "grant_type":
+		o.oauth.exchange = o.oauth.exchange || string(value) == "authorization_code"
+	case "client_id":
+		if len(value) > 0 {
+			o.oauth.id = o.r.secret(Other, value).Hash
+		}
+	case "client_secret", "client_assertion":
+		o.oauth.secret = o.oauth.secret || len(value) > 0
+	case "otp", "code", "pin", "totp", "passcode_otp", "otp_code", "verification_code", "verificationcode", "mfa_code", "two_factor_code", "sms_code", "one_time_password", "one_time_code":
+		o.code = o.code || len(value) >= 4 && len(value) <= 6 && len(bytes.Trim(value, "0123456789")) == 0 && hasSegment(o.Path, codeWords)
 	case "new_password", "newpassword", "new-password", "password_new":
 		o.newPassword = o.newPassword || len(value) > 0
 	}

@@ -165,6 +165,8 @@ type Observation struct {
 // oauth is what parameters of OAuth 2.0 (RFC 6749) a request has.
 type oauth struct {
 	client, token, code, state, challenge, plainRedirect, secretInURL, passwordGrant bool
+	native, exchange, secret                                                         bool   // an app's redirect; a code is turned in; with a secret
+	id                                                                               uint64 // keyed, of the client; 0: not named
 }
 
 // fact is something a rule needs to be true before it is asked.
@@ -218,6 +220,9 @@ func (r *Reader) lowered(name []byte) []byte {
 func (o *Observation) RequestHeader(name, value []byte) {
 	if bytes.IndexByte(value, '{') >= 0 {
 		o.braces(analyze.InHeader, name, value)
+	}
+	if len(name) > 0 {
+		o.order = (o.order ^ uint64(len(name))<<16 ^ uint64(name[0]|0x20)<<8 ^ uint64(name[len(name)-1]|0x20)) * 0x9e3779b97f4a7c15
 	}
 	lower := o.r.lowered(name)
 	if string(lower) == "content-type" && bytes.HasPrefix(value, []byte("multipart/form-data")) {
@@ -403,11 +408,13 @@ func (o *Observation) Parameter(key, value []byte) {
 		}
 	case "client_id":
 		o.oauth.client = true
+		o.oauth.id = o.r.secret(Other, value).Hash
 	case "state", "nonce":
 		o.oauth.state = true
 	case "code_challenge":
 		o.oauth.challenge = true
 	case "redirect_uri":
+		o.oauth.native = nativeURL(value)
 		o.oauth.plainRedirect = bytes.HasPrefix(value, []byte("http://")) && !loopbackURL(value[len("http://"):])
 	case "client_secret":
 		o.oauth.secretInURL = len(value) > 0
@@ -450,12 +457,23 @@ func loopbackURL(rest []byte) bool {
 	return false
 }
 
+// nativeURL tells the redirects of apps (RFC 8252): a scheme of their own, or
+// loopback.
+func nativeURL(v []byte) bool {
+	scheme, rest, _ := bytes.Cut(v, []byte(":"))
+	if bytes.EqualFold(scheme, []byte("http")) || bytes.EqualFold(scheme, []byte("https")) {
+		return loopbackURL(bytes.TrimPrefix(rest, []byte("//")))
+	}
+	return len(scheme) > 0 && len(scheme) < len(v)
+}
+
 // Field takes a field at the top of the request's body.
 func (o *Observation) Field(key, value []byte) {
 	o.privilege(key, value)
 	o.give(analyze.InBody, key, value)
-	if o.account == 0 && len(value) > 0 && accountName(o.r.lowered(key)) && hasSegment(o.Path, loginWords) {
+	if o.account == 0 && len(value) > 0 && accountName(o.r.lowered(key)) && hasSegment(o.Path, accountWords) {
 		o.account = o.r.secret(Other, value).Hash
+		o.r.account = append(o.r.account[:0], value[:min(len(value), 128)]...)
 	}
 	if string(key) == "grant_type" && string(value) == "password" {
 		o.oauth.passwordGrant = true

@@ -188,6 +188,7 @@ var Rules = slices.Concat(
 	inputRules,
 	storedRules,
 	credentialRules,
+	loginRules,
 )
 
 var plainRules = []Rule{
@@ -830,12 +831,12 @@ var plainRules = []Rule{
 	},
 	{
 		Rule: analyze.Rule{ID: "key.weak", Title: "Guessable API key accepted", Practice: analyze.Keys, Severity: analyze.High, Level: analyze.Proved,
-			Trigger: "success with a key that is in the list of placeholders and common words",
-			Quiet:   "only a hit in the list counts, and only with success",
+			Trigger: "success with a key that is in the list of placeholders and common words or the name of an account; or three or more keys of a service that are all under 16 characters, UUIDs of version 1, or vary in fewer than 48 bits (counted up, made of the time)",
+			Quiet:   "only with success; the bits are an upper bound; publishable keys are left out",
 			Why:     "Anyone who reads the documentation or guesses has the key.",
 			Fix:     "Remove it and issue random keys of 128 bits or more.",
 			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-1391"}},
-		say: "A guessable key was accepted", need: credentials | success,
+		say: "A guessable key was accepted", scope: ofService, conclude: weakAlphabets, need: credentials | success,
 		exchange: func(o *Observation, e *emitter) {
 			for i := range o.Credentials {
 				if c := &o.Credentials[i]; c.Kind == APIKey && c.Secret.Weak && !o.public {

@@ -23,6 +23,7 @@ var sequences = slices.Concat(
 	volumeSequences,
 	inputSequences,
 	credentialSequences,
+	loginSequences,
 )
 
 func TestRowsThatTakeManyExchanges(t *testing.T) {

@@ -19,6 +19,7 @@ type State struct {
 	findings tally.Table[findingKey, *Tally]
 	stats    Stats
 	windows  tally.Table[windowKey, *window]
+	known    *acquaintance                // nil: with nobody
 	volume   *volume                      // of an endpoint; nil: nothing was asked of it
 	inputs   tally.Table[uint64, *input]  // of an endpoint
 	shown    tally.Table[uint64, *markup] // by an endpoint's pages
@@ -137,6 +138,9 @@ func (s *State) Merge(o *State) {
 			t.into.Merge(t.from, newMarkup, (*markup).merge)
 		}
 	}
+	if o.known != nil {
+		s.knows().merge(o.known)
+	}
 	if o.volume != nil {
 		if s.volume == nil {
 			s.volume = new(volume)
@@ -166,7 +170,7 @@ func (s *State) table() *tally.Table[findingKey, *Tally] {
 // Renamed returns the state with other places: what became the same place is
 // added up.
 func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
-	n := &State{stats: s.stats, windows: s.windows, volume: s.volume, inputs: s.inputs, shown: s.shown, written: s.written}
+	n := &State{stats: s.stats, windows: s.windows, known: s.known, volume: s.volume, inputs: s.inputs, shown: s.shown, written: s.written}
 	if s.findings.Len() > 0 || s.findings.Full() {
 		t := n.table()
 		s.findings.All(func(k findingKey, from *Tally) {
@@ -182,6 +186,9 @@ func (s *State) Renamed(to func(analyze.Place) analyze.Place) *State {
 // Len is the measure of its memory, in findings and what takes as much.
 func (s *State) Len() int {
 	n := s.findings.Len() + s.windows.Len()/4 + s.inputs.Len() + s.shown.Len() + s.written.Len()
+	if s.known != nil {
+		n += s.known.weight()
+	}
 	if s.volume != nil {
 		n += s.volume.weight()
 	}
@@ -242,6 +249,7 @@ func Observe(o *Observation, endpoint, service *State) {
 	}
 	count(o, &service.stats)
 	o.watch(endpoint, service)
+	o.meet(endpoint, service)
 	o.ask(endpoint, service)
 }
 
@@ -365,7 +373,11 @@ func (s *State) Findings(c Context, list []analyze.Finding) []analyze.Finding {
 			continue
 		}
 		if r.conclude != nil {
-			r.conclude(s, &c, func(p analyze.Place, t *Tally, v verdict) { list = append(list, t.finding(r, p, &c, &v)) })
+			r.conclude(s, &c, func(p analyze.Place, t *Tally, v verdict) {
+				if _, shown := s.findings.Get(findingKey{uint8(i), p}); !shown { // an exchange shows it already
+					list = append(list, t.finding(r, p, &c, &v))
+				}
+			})
 		}
 		if r.absence != nil {
 			v := verdict{severity: r.Severity, level: r.Level}

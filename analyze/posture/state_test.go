@@ -72,7 +72,7 @@ func TestStatesMergeInAnyOrder(t *testing.T) {
 			g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 			for i := range min(len(g), len(w)) {
 				if g[i] != w[i] {
-					t.Fatalf("seed %d, line %d: %s, want %s", seed, i, g[i], w[i])
+					t.Fatalf("seed %d, line %d:\n%s\nwant\n%s", seed, i, strings.Join(g[max(0, i-6):i+8], "\n"), strings.Join(w[max(0, i-6):i+8], "\n"))
 				}
 			}
 			t.Fatalf("seed %d: another length", seed)

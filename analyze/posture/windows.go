@@ -1,6 +1,7 @@
 package posture
 
 import (
+	"cmp"
 	"fmt"
 
 	"plainsight/analyze"
@@ -20,6 +21,8 @@ const (
 	attemptsOnAccount windowKind = iota // a minute
 	accountsOfClient                    // ten minutes
 	pathsOfClient                       // a minute
+	accountsOfOrder                     // ten minutes, of requests with one order of headers
+	codesOfSubject                      // ten minutes
 )
 
 func rankWindow(k windowKey) uint64 {
@@ -29,7 +32,7 @@ func rankWindow(k windowKey) uint64 {
 // window counts what fell into it.
 type window struct {
 	failed, good, limited uint64
-	things                tally.Distinct
+	things, peers         tally.Distinct
 }
 
 func newWindow() *window { return new(window) }
@@ -39,6 +42,7 @@ func (w *window) merge(o *window) {
 	w.good += o.good
 	w.limited += o.limited
 	w.things.Merge(&o.things)
+	w.peers.Merge(&o.peers)
 }
 
 // windowLimit is how many windows a [State] keeps; beyond, a part of the
@@ -74,7 +78,7 @@ func (o *Observation) watch(endpoint, service *State) {
 	}
 	if endpoint != nil && o.account != 0 && hasSegment(o.Path, loginWords) {
 		failure := o.Status == 401 || o.Status == 403 || o.SoftFailure
-		for _, k := range [...]windowKey{{attemptsOnAccount, o.account, o.At.Nano / minute}, {accountsOfClient, o.principalHash, o.At.Nano / (10 * minute)}} {
+		for _, k := range [...]windowKey{{attemptsOnAccount, o.account, o.At.Nano / minute}, {accountsOfClient, o.principalHash, o.At.Nano / (10 * minute)}, {accountsOfOrder, o.order, o.At.Nano / (10 * minute)}} {
 			w := endpoint.window(k)
 			if w == nil {
 				continue
@@ -84,11 +88,25 @@ func (o *Observation) watch(endpoint, service *State) {
 				w.limited++
 			case failure:
 				w.failed++
-				if k.kind == accountsOfClient {
+				if k.kind != attemptsOnAccount {
 					w.things.Add(o.account)
+				}
+				if k.kind == accountsOfOrder {
+					w.peers.Add(addrHash(o.Client.Addr()))
 				}
 			case o.Success:
 				w.good++
+			}
+		}
+	}
+	if endpoint != nil && o.code {
+		who := cmp.Or(o.account, o.principalHash)
+		if w := endpoint.window(windowKey{codesOfSubject, who, o.At.Nano / (10 * minute)}); w != nil {
+			switch {
+			case o.Status == 429 || o.Status == 423:
+				w.limited++
+			case o.Status == 400 || o.Status == 401 || o.Status == 403 || o.Status == 422 || o.SoftFailure:
+				w.failed++
 			}
 		}
 	}
@@ -149,19 +167,23 @@ var windowRules = []Rule{
 	},
 	{
 		Rule: analyze.Rule{ID: "login.stuffing", Title: "One client tries many accounts", Practice: analyze.Authentication, Severity: analyze.High, Level: analyze.Inferred,
-			Trigger: "one caller fails on twenty or more accounts within ten minutes",
-			Quiet:   "four fifths of its logins must fail: many people behind one address mostly get in",
+			Trigger: "one caller fails on twenty or more accounts within ten minutes; or five or more callers whose requests have their headers in one order fail on fifty",
+			Quiet:   "four fifths of the logins must fail: many people behind one address, or with one app, mostly get in",
 			Why:     "Lists of stolen passwords are tried out this way, and a few of them fit.",
 			Fix:     "Slow down by caller, refuse known leaked passwords, and ask for a second factor.",
 			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-307"}},
-		say: "One caller failed to sign in to many accounts",
+		say: "Somebody failed to sign in to many accounts",
 		absence: func(c *Context, v *verdict) (most uint64) {
 			c.windows.All(func(k windowKey, w *window) {
-				if k.kind == accountsOfClient && w.things.Count() >= 20 && w.failed*5 >= (w.failed+w.good)*4 {
-					most = max(most, w.things.Count())
+				if w.failed*5 < (w.failed+w.good)*4 {
+					return
+				}
+				switch n := w.things.Count(); {
+				case k.kind == accountsOfClient && n >= 20, k.kind == accountsOfOrder && n >= 50 && w.peers.Count() >= 5:
+					most = max(most, n)
 				}
 			})
-			v.detail = fmt.Sprintf("up to %d accounts within ten minutes (20 needed)", most)
+			v.detail = fmt.Sprintf("up to %d accounts within ten minutes (20 needed of one caller, 50 of several that are alike)", most)
 			return most
 		},
 	},

@@ -44,6 +44,12 @@ func (d *Distinct) Add(h uint64) {
 	d.hashes = slices.Insert(d.hashes, i, h)
 }
 
+// Has reports whether the thing with hash h was counted, as far as it is kept.
+func (d *Distinct) Has(h uint64) bool {
+	_, found := slices.BinarySearch(d.hashes, h)
+	return found
+}
+
 // Merge adds the things of o.
 func (d *Distinct) Merge(o *Distinct) {
 	for _, h := range o.hashes {
