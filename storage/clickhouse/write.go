@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"plainsight/analyze"
 	"plainsight/storage"
 )
@@ -192,28 +190,10 @@ func (w *writer) insert(ctx context.Context, b storage.Batch) error {
 func (s *Store) Insert(ctx context.Context, t storage.Table, columns []any, token string) error {
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
-		names[i] = column(c.Name)
+		names[i] = c.Name
 	}
-	batch, err := s.write.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-		"async_insert":               0,
-		"insert_deduplicate":         1,
-		"insert_deduplication_token": token,
-		"deduplicate_blocks_in_dependent_materialized_views": 1, // else a view's part stays missing where only it failed
-		"distributed_foreground_insert":                      1, // acknowledged means on the shard
-	})), "INSERT INTO "+t.Name+" ("+strings.Join(names, ", ")+")")
-	if err != nil {
-		return fmt.Errorf("insert into %s: %w", t.Name, wrap(err))
-	}
-	defer batch.Abort() // does nothing once it is sent
-	for i, c := range t.Columns {
-		if err := batch.Column(i).Append(columns[i]); err != nil {
-			return fmt.Errorf("insert into %s: column %s: %w", t.Name, c.Name, err)
-		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into %s: %w", t.Name, wrap(err))
-	}
-	return nil
+	_, err := insert(ctx, s.write, t.Name, names, columns, token)
+	return err
 }
 
 // Count is how many rows of a batch a table has: the question after a doubt.
@@ -221,6 +201,5 @@ func (s *Store) Insert(ctx context.Context, t storage.Table, columns []any, toke
 // died between the token and the part. Of tables whose rows replace others it
 // says nothing once they did; those need no answer.
 func (s *Store) Count(ctx context.Context, t storage.Table, stamp storage.Stamp) (rows uint64, err error) {
-	err = s.write.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE run = %d AND batch = %d", t.Name, stamp.Run, stamp.Batch)).Scan(&rows)
-	return rows, wrap(err)
+	return count(ctx, s.write, t.Name, stamp.Run, stamp.Batch, stamp.Batch, time.Time{})
 }

@@ -54,7 +54,8 @@ type dir struct {
 	root *os.Root
 }
 
-func directory(path string) FS { return &dir{path: path} }
+// OS is a directory of the operating system. It is made when it is first used.
+func OS(path string) FS { return &dir{path: path} }
 
 // open finds the directory, making it where it can be made: a disk may be
 // read-only when the agent starts and work later.

@@ -64,10 +64,11 @@ func (q *queue) dirty() *segment {
 //	24   8   offset in it up to which all is done
 //	32   8   offset up to which a batch was handed out; 0: none
 //	40   8   greatest seq of a segment that was dropped
-//	48   4   CRC-32C of the 48 bytes
+//	48   8   epoch of the spool that wrote it
+//	56   4   CRC-32C of the 56 bytes
 const (
 	cursorMark = "plscurs1"
-	cursorSize = 52
+	cursorSize = 60
 	cursorStep = 4096
 )
 
@@ -76,22 +77,23 @@ type cursor struct {
 	seq         uint64
 	pos, flight int64
 	floor       uint64
+	epoch       uint64
 }
 
 func (c cursor) encode() []byte {
 	b := append(make([]byte, 0, cursorSize), cursorMark...)
-	for _, v := range []uint64{c.generation, c.seq, uint64(c.pos), uint64(c.flight), c.floor} {
+	for _, v := range []uint64{c.generation, c.seq, uint64(c.pos), uint64(c.flight), c.floor, c.epoch} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 func decodeCursor(b []byte) (cursor, bool) {
-	if len(b) < cursorSize || string(b[:8]) != cursorMark || binary.LittleEndian.Uint32(b[48:]) != crc32.Checksum(b[:48], castagnoli) {
+	if len(b) < cursorSize || string(b[:8]) != cursorMark || binary.LittleEndian.Uint32(b[56:]) != crc32.Checksum(b[:56], castagnoli) {
 		return cursor{}, false
 	}
 	v := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
-	return cursor{v(8), v(16), int64(v(24)), int64(v(32)), v(40)}, true
+	return cursor{v(8), v(16), int64(v(24)), int64(v(32)), v(40), v(48)}, true
 }
 
 // readCursor reads the newer slot that is whole. none: there is no cursor yet.
@@ -145,7 +147,7 @@ func (s *Spool) saveLocked(q *queue, c cursor) {
 	q.generation++
 	c.generation = q.generation
 	s.mu.Lock()
-	c.floor = q.floor
+	c.floor, c.epoch = q.floor, s.epoch
 	s.mu.Unlock()
 	q.saved = c
 	if err := s.store(q, c); err != nil {
@@ -222,6 +224,7 @@ func (s *Spool) recoverQueue(q *queue, seqs []uint64) {
 	slices.Sort(seqs)
 	c, none := s.readCursor(q)
 	q.generation, q.floor, q.saved = c.generation, c.floor, c
+	s.epoch = max(s.epoch, c.epoch+1)
 	q.next = max(q.next, c.seq, c.floor+1)
 	var segments []*segment
 	expected := max(c.seq, c.floor+1)
@@ -407,11 +410,46 @@ func (s *Spool) Next(queue int, l Limits) *Batch {
 		}
 		q.tries = 0
 		b.Doubted, q.doubted = q.doubted, false
-		q.flight = to
-		if g.onDisk {
-			s.save(q, cursor{seq: g.seq, pos: q.pos, flight: to})
+		if q.flight == 0 {
+			q.flight = to
+			if g.onDisk {
+				s.save(q, cursor{seq: g.seq, pos: q.pos, flight: to})
+			}
 		}
 		return b
+	}
+}
+
+// Head is the number of the record that comes next, and its epoch. It is 0
+// where that cannot be read. false: there is none. It is for the queue's one
+// reader.
+func (s *Spool) Head(queue int) (epoch, number uint64, ok bool) {
+	q := s.queues[queue]
+	for {
+		g, end := s.head(q)
+		if g == nil {
+			return 0, 0, false
+		}
+		if q.pos >= end {
+			if !s.finish(q, g) {
+				return 0, 0, false
+			}
+			continue
+		}
+		v, err := s.view(q, g)
+		if err != nil {
+			return g.epoch, 0, true
+		}
+		h, _, _, err := next(v, g.salt, q.pos, end)
+		if err != nil {
+			return g.epoch, 0, true
+		}
+		if q.flight == 0 {
+			s.mu.Lock()
+			q.pinned = nil // it may still be dropped
+			s.mu.Unlock()
+		}
+		return g.epoch, h.Number, true
 	}
 }
 
@@ -489,21 +527,30 @@ func (s *Spool) unreadable(q *queue, g *segment, err error) bool {
 	return true
 }
 
-// gather reads records up to the limits. to is where the next batch begins.
-func (s *Spool) gather(q *queue, g *segment, end int64, l Limits) (b *Batch, to int64, err error) {
+// view opens what is to be read of a segment.
+func (s *Spool) view(q *queue, g *segment) (v view, err error) {
 	s.mu.Lock()
-	v := view{q.reading, g.tail, g.synced}
+	v = view{q.reading, g.tail, g.synced}
 	if g.file != nil {
 		v.tail = nil // not to be read yet, and compacted while we read
 	}
 	onDisk := g.onDisk
 	s.mu.Unlock()
 	if onDisk && v.file == nil {
-		if q.reading, err = s.fs.Open(g.name, false); err != nil {
-			q.reading = nil
-			return nil, 0, err
+		f, err := s.fs.Open(g.name, false)
+		if err != nil {
+			return view{}, err
 		}
-		v.file = q.reading
+		q.reading, v.file = f, f
+	}
+	return v, nil
+}
+
+// gather reads records up to the limits. to is where the next batch begins.
+func (s *Spool) gather(q *queue, g *segment, end int64, l Limits) (b *Batch, to int64, err error) {
+	v, err := s.view(q, g)
+	if err != nil {
+		return nil, 0, err
 	}
 	b = &Batch{Queue: q.index, Epoch: g.epoch, Segment: g.seq, From: q.pos}
 	fixed := q.flight > 0

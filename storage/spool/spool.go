@@ -160,7 +160,7 @@ func Open(o Options) (*Spool, error) {
 	s.stats.Errors = map[string]uint64{}
 	s.stats.Dropped = map[string]map[string]uint64{}
 	if s.fs == nil {
-		s.fs = directory(o.Dir)
+		s.fs = OS(o.Dir)
 	}
 	for i, q := range o.Queues {
 		s.queues = append(s.queues, &queue{Queue: q, index: i, next: 1})

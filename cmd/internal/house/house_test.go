@@ -56,7 +56,8 @@ var edges = map[string][]string{
 	"analyze/tally":               {"analyze"},
 
 	"storage":                       {"analyze"},
-	"storage/clickhouse":            {"analyze", "storage", "storage/embedded"}, // one dialect, two engines
+	"storage/clickhouse":            {"analyze", "storage", "storage/embedded"},         // one dialect, two engines
+	"storage/delivery":              {"storage", "storage/clickhouse", "storage/spool"}, // what a code of ClickHouse means for rows on their way
 	"storage/embedded":              {},
 	"storage/embedded/embeddedtest": {"storage/embedded"},
 	"storage/spool":                 {},
