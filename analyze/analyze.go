@@ -9,6 +9,7 @@
 package analyze
 
 import (
+	"errors"
 	"strings"
 	"time"
 )
@@ -31,6 +32,16 @@ func (s Severity) String() string { return severityNames[s] }
 
 // MarshalText writes the severity by name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a severity by name.
+func (s *Severity) UnmarshalText(b []byte) error {
+	v, ok := ParseSeverity(string(b))
+	if !ok {
+		return errors.New("no severity")
+	}
+	*s = v
+	return nil
+}
 
 // ParseSeverity reads a severity by name.
 func ParseSeverity(name string) (Severity, bool) {
@@ -81,6 +92,17 @@ func (p Practice) String() string { return practiceNames[p] }
 // MarshalText writes the practice by name.
 func (p Practice) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
+// UnmarshalText reads a practice by name.
+func (p *Practice) UnmarshalText(b []byte) error {
+	for i, n := range practiceNames {
+		if n == string(b) {
+			*p = Practice(i)
+			return nil
+		}
+	}
+	return errors.New("no practice")
+}
+
 // Side is one side of an exchange.
 type Side uint8
 
@@ -99,6 +121,19 @@ func (s Side) String() string {
 
 // MarshalText writes the side by name.
 func (s Side) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a side by name.
+func (s *Side) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "request":
+		*s = Request
+	case "response":
+		*s = Response
+	default:
+		return errors.New("no side of an exchange")
+	}
+	return nil
+}
 
 // Where is a part of a message.
 type Where string
@@ -167,6 +202,7 @@ type Endpoint struct {
 	Encrypted  uint64            `json:"encrypted"` // requests seen inside TLS
 	Auth       map[string]uint64 `json:"auth"`      // requests by kind of credential: bearer, jwt, basic, cookie:NAME, apikey:header:NAME, none
 	Clients    uint64            `json:"clients"`   // distinct client addresses, approximate above some tens
+	Outside    uint64            `json:"outside"`   // successes for clients at public addresses
 
 	RequestBytes  int64     `json:"request_bytes"`
 	ResponseBytes int64     `json:"response_bytes"`

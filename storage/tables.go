@@ -180,6 +180,7 @@ var EndpointTable = Table{
 		column("encrypted", number, small, "requests inside TLS", func(e *analyze.Endpoint) uint64 { return e.Encrypted }),
 		column("auth", "Map(LowCardinality(String), UInt64)", zstd, "requests by kind of credential", func(e *analyze.Endpoint) map[string]uint64 { return e.Auth }),
 		column("clients", number, small, "distinct addresses, about", func(e *analyze.Endpoint) uint64 { return e.Clients }),
+		column("outside", number, small, "successes for clients at public addresses", func(e *analyze.Endpoint) uint64 { return e.Outside }),
 		column("request_bytes", number, small, "of bodies", func(e *analyze.Endpoint) uint64 { return count(e.RequestBytes) }),
 		column("response_bytes", number, small, "of bodies", func(e *analyze.Endpoint) uint64 { return count(e.ResponseBytes) }),
 		column("latency_p50_ms", "Float64", zstd, "median", func(e *analyze.Endpoint) float64 { return e.LatencyP50 }),

@@ -36,6 +36,9 @@ type Options struct {
 	// snapshot. 0: 50,000.
 	CallBuffer int
 
+	// Before is what was known earlier, to tell what is new; nil: nothing is.
+	Before *analyze.Snapshot
+
 	Routes *endpoint.Routes // templates that go before what is inferred; nil: none
 
 	Services    int // services of their own; those beyond share one named "(other hosts)". 0: 2048

@@ -25,7 +25,8 @@ type record struct {
 	statuses  tally.Counts[int]
 	auth      tally.Counts[string]
 	clients   tally.Distinct
-	in, out   int64 // bytes of bodies
+	outside   uint64 // successes for clients at public addresses
+	in, out   int64  // bytes of bodies
 	latency   tally.Latency
 	span      tally.Span
 	shapes    *shape.Set
@@ -136,6 +137,7 @@ func (r *record) join(o *record) {
 	r.statuses.Merge(&o.statuses)
 	r.auth.Merge(&o.auth)
 	r.clients.Merge(&o.clients)
+	r.outside += o.outside
 	r.in += o.in
 	r.out += o.out
 	r.latency.Merge(&o.latency)

@@ -39,11 +39,11 @@ func (c *conclusion) snapshot() *analyze.Snapshot {
 		c.service(s)
 	}
 	c.state.deciding = false
-	c.snap.Findings = c.state.ledger.Findings(c.snap.Findings)
-	posture.Sort(c.snap.Findings)
-	c.name(c.snap.Findings)
 	c.edges()
 	c.sessions()
+	c.snap.Findings = c.state.ledger.Findings(c.snap.Findings)
+	c.snap.Findings = posture.SortFindings(append(c.snap.Findings, posture.Survey(c.snap, c.in.opts.Before)...))
+	c.name(c.snap.Findings)
 	c.coverage()
 	c.scorecard()
 	return c.snap
@@ -138,7 +138,7 @@ func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endp
 func (r *record) endpoint(known paths, fields []analyze.Field) (e analyze.Endpoint, identifiers map[analyze.Place]bool) {
 	e = analyze.Endpoint{
 		Requests: r.requests, Unanswered: r.unanswered, Plaintext: r.plaintext, Encrypted: r.encrypted,
-		Clients: r.clients.Count(), RequestBytes: r.in, ResponseBytes: r.out,
+		Clients: r.clients.Count(), Outside: r.outside, RequestBytes: r.in, ResponseBytes: r.out,
 		LatencyP50: r.latency.Quantile(0.5), LatencyP95: r.latency.Quantile(0.95),
 		Parameters: []analyze.Field{}, Sensitive: []analyze.Sensitive{},
 	}

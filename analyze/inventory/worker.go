@@ -613,6 +613,9 @@ func (w *worker) count(rec *record, x *capture.Exchange, k *conn) {
 	rec.requests++
 	rec.span.Add(o.At.Nano)
 	rec.clients.Add(k.clientHash)
+	if o.Success && o.FromOutside() {
+		rec.outside++
+	}
 	rec.latency.Add(x.Latency())
 	if o.Wire == analyze.TLS {
 		rec.encrypted++

@@ -261,13 +261,26 @@ var credentialRules = []Rule{
 		over: lifetimes,
 	},
 	{
-		Rule: analyze.Rule{ID: "inv.nonprod-in-prod", Title: "Production credentials on a test host", Practice: analyze.Discovery, Severity: analyze.Medium, Level: analyze.Proved,
-			Trigger: "a host whose name says test, staging, dev, beta or old accepts a credential that a production host of the same site accepts too",
+		Rule: analyze.Rule{ID: "inv.nonprod-in-prod", Title: "Production credentials on a test surface", Practice: analyze.Discovery, Severity: analyze.Medium, Level: analyze.Proved,
+			Trigger: "a host whose name says test, staging, dev, beta or old accepts a credential that a production host of the same site accepts too; or so a path with such a segment and the other paths of its service",
 			Quiet:   "the word must be a whole label or a part of one between dashes; both must have succeeded; publishable keys are left out",
 			Why:     "Such hosts are watched and patched less, and with production's users in reach.",
 			Fix:     "Keep users, keys and networks of the two apart, or take the host out of service.",
 			OWASP:   []string{"API9:2023"}, CWE: []string{"CWE-1059"}},
-		say: "A host that is not production accepted credentials of production",
+		say: "A surface that is not production accepted credentials of production", need: success | credentials,
+		exchange: func(o *Observation, e *emitter) {
+			if !o.Weak && o.marked {
+				e.see(analyze.Place{}, byDistance(o.Peer, analyze.Medium, analyze.Medium, analyze.Medium, analyze.Info))
+			}
+		},
+		judge: func(t *Tally, c *Context, v *verdict) bool {
+			if c.Home == nil || c.Method == "" {
+				return false
+			}
+			n := t.principals.Shared(&c.Home.callers)
+			v.detail = plural(uint64(n), "caller") + " of them with a credential that unmarked paths of the service accept"
+			return n > 0
+		},
 		over: func(_ *Ledger, all []*held, e *teller) {
 			each(all, func(h *held, u *use) {
 				if h.Publishable || !markedHost(u.service) {

@@ -148,6 +148,7 @@ type Observation struct {
 	privileged                                             string
 	account                                                uint64 // keyed hash of who wants to sign in, 0: nobody
 	echoed                                                 bool
+	marked                                                 bool        // the path says that it is no production
 	forwarded                                              bool        // a gateway left its mark
 	paged                                                  bool        // a parameter says which part is wanted
 	twice                                                  string      // a parameter that came twice
@@ -192,6 +193,12 @@ const (
 	graphQL
 	privilegedField
 )
+
+// FromOutside reports whether the client is at a public address.
+func (o *Observation) FromOutside() bool {
+	c := o.Client.Addr().Unmap()
+	return c.IsValid() && !within(c)
+}
 
 // Begin starts an observation; the one before is over.
 func (r *Reader) Begin() *Observation {
@@ -575,6 +582,7 @@ func (o *Observation) Done() {
 	o.principal()
 	o.work = o.work || o.page != "" || o.gql.depth > 10 || o.gql.aliases > 30
 	o.public = publicPath(o.Path)
+	o.marked = hasSegment(prefix(o.Path, 64), stageWords)
 	for i := range o.Hits {
 		h := &o.Hits[i]
 		o.maybe = o.maybe || h.Place.Side == analyze.Request && isSecret(h) && !h.Test

@@ -32,6 +32,9 @@ type Rule struct {
 	conclude func(s *State, c *Context, report func(p analyze.Place, t *Tally, v verdict))
 	// over reports what the credentials of a ledger add up to; all are sorted.
 	over func(l *Ledger, all []*held, e *teller)
+	// survey looks at the whole of a snapshot, and at the baseline where there is
+	// one.
+	survey func(s *survey)
 }
 
 // scope says what a rule's findings belong to.
@@ -189,6 +192,7 @@ var Rules = slices.Concat(
 	storedRules,
 	credentialRules,
 	loginRules,
+	surveyRules,
 )
 
 var plainRules = []Rule{

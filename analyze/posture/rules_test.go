@@ -824,7 +824,7 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			t.Errorf("%s lacks a text", r.ID)
 		}
 		n := 0
-		for _, set := range []bool{r.exchange != nil, r.handshake != nil, r.absence != nil, r.conclude != nil, r.over != nil} {
+		for _, set := range []bool{r.exchange != nil, r.handshake != nil, r.absence != nil, r.conclude != nil, r.over != nil, r.survey != nil} {
 			if set {
 				n++
 			}

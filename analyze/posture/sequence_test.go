@@ -24,6 +24,7 @@ var sequences = slices.Concat(
 	inputSequences,
 	credentialSequences,
 	loginSequences,
+	stageSequences,
 )
 
 func TestRowsThatTakeManyExchanges(t *testing.T) {
@@ -115,6 +116,10 @@ func TestEachRowHasTenConversations(t *testing.T) {
 		silent[c.rule] += len(c.silent)
 	}
 	for _, c := range sequences {
+		fires[c.rule] += len(c.fires)
+		silent[c.rule] += len(c.silent)
+	}
+	for _, c := range surveys {
 		fires[c.rule] += len(c.fires)
 		silent[c.rule] += len(c.silent)
 	}

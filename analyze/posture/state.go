@@ -24,6 +24,7 @@ type State struct {
 	inputs   tally.Table[uint64, *input]  // of an endpoint
 	shown    tally.Table[uint64, *markup] // by an endpoint's pages
 	written  tally.Table[uint64, *markup] // by a service's callers
+	callers  tally.Distinct               // of a service, with credentials that succeeded on paths that are not marked as tests
 }
 
 // Limit is how many findings a [State] keeps.
@@ -124,6 +125,7 @@ func (t *Tally) sample(at tally.Moment, s analyze.Sample) {
 // Merge adds what o remembers.
 func (s *State) Merge(o *State) {
 	s.stats.Add(o.stats)
+	s.callers.Merge(&o.callers)
 	if o.inputs.Len() > 0 || o.inputs.Full() {
 		if s.inputs.Len() == 0 && !s.inputs.Full() {
 			s.inputs = tally.NewTable[uint64, *input](maxInputs, tally.Mix)

@@ -74,6 +74,9 @@ func (o *Observation) watch(endpoint, service *State) {
 		}
 	}
 	if service != nil {
+		if o.Success && !o.Weak && !o.marked {
+			service.callers.Add(o.principalHash)
+		}
 		o.store(endpoint, service)
 	}
 	if endpoint != nil && o.account != 0 && hasSegment(o.Path, loginWords) {

@@ -71,6 +71,17 @@ func (d *Distinct) Count() uint64 {
 // Exact reports whether Count is no estimate.
 func (d *Distinct) Exact() bool { return !d.more }
 
+// Shared is how many things both are known to have: all where both are exact, a
+// part of them where not.
+func (d *Distinct) Shared(o *Distinct) (n int) {
+	for _, h := range d.hashes {
+		if _, ok := slices.BinarySearch(o.hashes, h); ok {
+			n++
+		}
+	}
+	return n
+}
+
 // Hash spreads the bytes of s over 64 bits, the same in every run: FNV-1a with a
 // finalizer. It is for counting things that are no secrets.
 func Hash[T ~string | ~[]byte](s T) uint64 {

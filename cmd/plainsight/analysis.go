@@ -31,6 +31,8 @@ type analysis struct {
 	Routes *endpoint.Routes
 	// Rules are the user's own, beside the built-in kinds of sensitive data; nil: none.
 	Rules *sensitive.Rules
+	// Before is what a baseline has; nil: there is none.
+	Before *analyze.Snapshot
 	// Explain is a path whose templates are explained on standard output; empty: none.
 	Explain string
 	// CountOnly: nothing is concluded but what was read and how much of it.
@@ -49,7 +51,7 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 	var storeErr error
 	ctx, stop := in.interruptible(ctx)
 	defer stop()
-	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name, Routes: how.Routes, Rules: how.Rules}
+	o := inventory.Options{Key: how.Key, Version: version, Capture: in.name, Routes: how.Routes, Rules: how.Rules, Before: how.Before}
 	if how.Run != nil {
 		// An interrupted run still keeps what it saw.
 		write := context.WithoutCancel(ctx)

@@ -31,9 +31,10 @@ const defaultConfig = "plainsight.yaml"
 // judgement is what a run leaves out of its report: what is known, and what
 // somebody answers for.
 type judgement struct {
-	known map[string]bool // keys of findings
-	mutes []mute
-	now   time.Time
+	known  map[string]bool   // keys of findings
+	before *analyze.Snapshot // what was there; nil without a baseline
+	mutes  []mute
+	now    time.Time
 }
 
 // mute is an entry of plainsight.yaml: findings that are not to be reported,
@@ -58,14 +59,19 @@ func (a *app) judge(ctx context.Context, baseline, config string) (*judgement, e
 		return nil, err
 	}
 	if baseline != "" {
-		j.known, err = a.baseline(ctx, baseline)
+		if j.before, err = a.baseline(ctx, baseline); err == nil {
+			j.known = map[string]bool{}
+			for i := range j.before.Findings {
+				j.known[j.before.Findings[i].Key] = true
+			}
+		}
 	}
 	return j, err
 }
 
-// baseline reads the keys of the findings of a JSON report or of a store.
-func (a *app) baseline(ctx context.Context, name string) (map[string]bool, error) {
-	known := map[string]bool{}
+// baseline reads a JSON report, or what a store has of the same: the keys of its
+// findings, its services, endpoints, shapes and kinds of sensitive data.
+func (a *app) baseline(ctx context.Context, name string) (*analyze.Snapshot, error) {
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.Mode().IsRegular():
@@ -74,18 +80,13 @@ func (a *app) baseline(ctx context.Context, name string) (map[string]bool, error
 			return nil, err
 		}
 		var r struct {
-			Schema   string `json:"schema"`
-			Findings []struct {
-				Key string `json:"key"`
-			} `json:"findings"`
+			Schema string `json:"schema"`
+			analyze.Snapshot
 		}
 		if err := json.Unmarshal(text, &r); err != nil || r.Schema != report.SchemaName {
 			return nil, usagef("%s: want a report in JSON (%s), as plainsight read -o FILE.json writes it", name, report.SchemaName)
 		}
-		for _, f := range r.Findings {
-			known[f.Key] = true
-		}
-		return known, nil
+		return &r.Snapshot, nil
 	case err != nil && strings.HasSuffix(name, ".json"):
 		return nil, usageError{err}
 	}
@@ -94,22 +95,76 @@ func (a *app) baseline(ctx context.Context, name string) (map[string]bool, error
 		return nil, storeError(err)
 	}
 	defer s.Close()
-	rows, err := s.Query(ctx, "SELECT key FROM findings_open")
+	snap, err := baselineOf(ctx, s)
 	if err != nil {
 		return nil, storeError(err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		v, err := rows.Values()
+	return snap, nil
+}
+
+// baselineOf reads what a store has.
+func baselineOf(ctx context.Context, s *clickhouse.Store) (*analyze.Snapshot, error) {
+	snap := new(analyze.Snapshot)
+	each := func(query string, row func(v []any)) error {
+		rows, err := s.Query(ctx, query)
 		if err != nil {
-			return nil, storeError(err)
+			return err
 		}
-		known[fmt.Sprint(v[0])] = true
+		defer rows.Close()
+		for rows.Next() {
+			v, err := rows.Values()
+			if err != nil {
+				return err
+			}
+			row(v)
+		}
+		return rows.Err()
 	}
-	if err := rows.Err(); err != nil {
-		return nil, storeError(err)
+	text := func(v any) string { s, _ := v.(string); return s }
+	number := func(v any) uint64 { n, _ := v.(uint64); return n }
+	if err := each("SELECT key FROM findings_open", func(v []any) {
+		snap.Findings = append(snap.Findings, analyze.Finding{Key: text(v[0])})
+	}); err != nil {
+		return nil, err
 	}
-	return known, nil
+	if err := each("SELECT name FROM services_current", func(v []any) {
+		snap.Services = append(snap.Services, analyze.Service{Name: text(v[0])})
+	}); err != nil {
+		return nil, err
+	}
+	at := map[string]int{}
+	of := func(v []any) *analyze.Endpoint { // of columns service, method, template, operation
+		if i, ok := at[analyze.EndpointID(text(v[0]), text(v[1]), text(v[2]), text(v[3]))]; ok {
+			return &snap.Endpoints[i]
+		}
+		return nil
+	}
+	if err := each("SELECT id, service, method, template, operation, requests, statuses, outside, first_seen, last_seen FROM endpoints_current", func(v []any) {
+		e := analyze.Endpoint{ID: text(v[0]), Service: text(v[1]), Method: text(v[2]), Template: text(v[3]), Operation: text(v[4]), Requests: number(v[5]), Outside: number(v[7]), Statuses: map[int]uint64{}}
+		statuses, _ := v[6].(map[uint16]uint64)
+		for status, n := range statuses {
+			e.Statuses[int(status)] = n
+		}
+		e.First, _ = v[8].(time.Time)
+		e.Last, _ = v[9].(time.Time)
+		at[e.ID] = len(snap.Endpoints)
+		snap.Endpoints = append(snap.Endpoints, e)
+	}); err != nil {
+		return nil, err
+	}
+	if err := each("SELECT service, method, template, operation, status, path, types, present, parents FROM fields_current WHERE side = 'response' AND location = 'body' AND startsWith(status, '2')", func(v []any) {
+		if e := of(v); e != nil {
+			types, _ := v[6].([]string)
+			e.Fields = append(e.Fields, analyze.Field{Side: analyze.Response, Where: analyze.InBody, Status: text(v[4]), Path: text(v[5]), Types: types, Present: number(v[7]), Of: number(v[8])})
+		}
+	}); err != nil {
+		return nil, err
+	}
+	return snap, each("SELECT service, method, template, operation, kind, category, location, name FROM sensitive_current WHERE side = 'request'", func(v []any) {
+		if e := of(v); e != nil {
+			e.Sensitive = append(e.Sensitive, analyze.Sensitive{Kind: text(v[4]), Category: text(v[5]), Place: analyze.Place{Side: analyze.Request, Where: analyze.Where(text(v[6])), Name: text(v[7])}})
+		}
+	})
 }
 
 // readMutes reads the configuration. Without a name it is ./plainsight.yaml, which

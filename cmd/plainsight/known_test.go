@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +66,38 @@ func TestAStoreIsABaseline(t *testing.T) {
 	}
 	if again := readJudged(t, exitDone, "--store", store, "--key-file", key, "--baseline", store, "--fail-on", "info", capture); len(again.Findings) != 0 {
 		t.Errorf("%d findings are new", len(again.Findings))
+	}
+}
+
+// logOf is a log of exchanges: n calls of each path on a day.
+func logOf(n int, day string, paths ...string) []byte {
+	var b strings.Builder
+	for _, p := range paths {
+		path, body, _ := strings.Cut(p, " ")
+		for i := range n {
+			fmt.Fprintf(&b, `{"ts":"2026-%sT10:%02d:%02dZ","client":"10.0.0.9","method":"GET","scheme":"https","host":"api.kites.example","path":%q,"status":200,"respHeaders":[["content-type","application/json"]],"respBody":%q}`+"\n", day, i/60, i%60, path, body)
+		}
+	}
+	return []byte(b.String())
+}
+
+// What changed since the baseline is a finding, be it a report or a store.
+func TestWhatChangedSinceTheBaselineIsFound(t *testing.T) {
+	dir := t.TempDir()
+	before := write(t, "before.ndjson", logOf(120, "03-01", `/kites {"id":1,"name":"a"}`, `/strings {"id":1}`))
+	after := write(t, "after.ndjson", logOf(120, "06-01", `/kites {"id":1,"title":"a"}`, `/reels {"id":1}`))
+	report, store := filepath.Join(dir, "before.json"), filepath.Join(dir, "store")
+	readJudged(t, exitDone, "-o", report, "--store", store, "--key-file", filepath.Join(dir, "key"), before)
+	for _, baseline := range []string{report, store} {
+		found := map[string]int{}
+		for _, f := range readJudged(t, exitDone, "--baseline", baseline, after).Findings {
+			found[f.Rule]++
+		}
+		for rule, n := range map[string]int{"inv.new-endpoint": 1, "inv.stale": 1, "inv.shape-change": 2, "ver.none": 1, "inv.new-service": 0} {
+			if found[rule] != n {
+				t.Errorf("%s: %s: %d findings, want %d", filepath.Base(baseline), rule, found[rule], n)
+			}
+		}
 	}
 }
 

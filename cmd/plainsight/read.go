@@ -108,7 +108,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: shards, Lines: lines, Run: run, Routes: routes, Rules: rules, Explain: c.Explain, CountOnly: c.NoAnalysis})
+	snap, err := a.analyze(ctx, in, analysis{Key: key, Shards: shards, Lines: lines, Run: run, Routes: routes, Rules: rules, Before: judgement.before, Explain: c.Explain, CountOnly: c.NoAnalysis})
 	if e := closeLines(); err == nil && e != nil {
 		err = fmt.Errorf("write exchanges: %w", e)
 	}

@@ -16,7 +16,7 @@ import (
 // comparing: columns that lack are added, a table whose rows lie otherwise is
 // copied, views are made anew. Nothing of it does harm when it is done twice or
 // broke off.
-const Version = 4
+const Version = 5
 
 // Layout is how the schema is rendered: the zero value is a single server, or
 // the embedded engine, that keeps everything.

@@ -107,7 +107,7 @@ GROUP BY name, endpoints`},
 	{"endpoints_current", "endpoints with their traffic", `
 SELECT id, any(e.service) AS service, any(e.method) AS method, any(e.template) AS template, any(e.operation) AS operation, any(e.style) AS style,
     sum(e.requests) AS requests, sum(e.unanswered) AS unanswered, sumMap(e.statuses) AS statuses,
-    sum(e.plaintext) AS plaintext, sum(e.encrypted) AS encrypted, sumMap(e.auth) AS auth, max(e.clients) AS clients,
+    sum(e.plaintext) AS plaintext, sum(e.encrypted) AS encrypted, sumMap(e.auth) AS auth, max(e.clients) AS clients, sum(e.outside) AS outside,
     sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
     max(e.latency_p50_ms) AS latency_p50_ms, max(e.latency_p95_ms) AS latency_p95_ms,
     min(e.first_seen) AS first_seen, max(e.last_seen) AS last_seen
