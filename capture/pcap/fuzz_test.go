@@ -96,6 +96,9 @@ func compare(t *testing.T, b []byte, format string, all []capture.Frame) {
 			return
 		}
 		f := &all[i]
+		if format == "pcapng" && len(data) > len(f.Data) && bytes.HasPrefix(data, f.Data) {
+			return // it reads a simple packet up to the snap length, and over the end of its block
+		}
 		if !bytes.Equal(data, f.Data) {
 			t.Fatalf("frame %d: %d bytes, gopacket has %d", i+1, len(f.Data), len(data))
 		}
