@@ -74,10 +74,13 @@ func (e *Engine) pause(now int64) {
 	e.expire()
 }
 
-// Close ends all connections in the order in which they began. The engine is
-// not used after it.
+// Close ends all connections in the order in which they began; those that were
+// idle too long by then count as such. The engine is not used after it.
 func (e *Engine) Close() {
 	e.decoder.Close(&e.counts)
+	if e.clock.set {
+		e.pause(e.clock.now)
+	}
 	var all []*conn
 	for i := range e.lists {
 		for c := e.lists[i].first; c != nil; c = c.next {

@@ -531,6 +531,9 @@ func TestShards(t *testing.T) {
 		w := at(time.Duration(i)*time.Millisecond, 1000+i, capturetest.Wire{Size: 100 + 100*i})
 		frames = capturetest.Merge(frames, w.Frames(shop()...))
 	}
+	// Long after the others one more: they are idle by then, also in shards that it
+	// is not in.
+	frames = capturetest.Merge(frames, at(2*time.Hour, 2000, capturetest.Wire{}).Frames(story(3)...))
 	o := options()
 	o.Protocols = append(o.Protocols, http1.Protocol(http1.Options{}))
 	var want map[uint64]string
@@ -556,8 +559,8 @@ func TestShards(t *testing.T) {
 		}
 		if want == nil {
 			want, wantCounts = got, counts
-			if len(want) < 200 {
-				t.Fatalf("%d connections", len(want))
+			if len(want) < 200 || counts[capture.ConnectionsEvictedIdle] == 0 {
+				t.Fatalf("%d connections, %d idle", len(want), counts[capture.ConnectionsEvictedIdle])
 			}
 		}
 		if !reflect.DeepEqual(got, want) {

@@ -168,6 +168,9 @@ func (s *shards) close() capture.Counts {
 	s.decoder.Close(&s.counts)
 	for i := range s.all {
 		sh := &s.all[i]
+		if s.clock.set {
+			sh.filling.quiet = s.clock.now // the end is the same for all
+		}
 		sh.in <- sh.filling
 		close(sh.in)
 	}
