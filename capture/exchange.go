@@ -147,8 +147,11 @@ type Handshake struct {
 	Leaf         *Certificate
 	// ClientCertificate: the client sent one (visible up to TLS 1.2).
 	ClientCertificate bool
-	Alerts            int
-	Flaws             Flaw
+	// NoClientCertificate: the server asked for one and the client had none (up to
+	// TLS 1.2).
+	NoClientCertificate bool
+	Alerts              int
+	Flaws               Flaw
 }
 
 // Certificate is the leaf of a chain seen in the clear.

@@ -748,7 +748,8 @@ func (w *worker) Handshake(h *capture.Handshake) {
 		w.state.counts[helloEncrypted]++
 	}
 	key := sessionKey{server: k.at, sni: sni, alpn: analyze.Clean([]byte(h.ALPN)), version: h.Version, cipher: h.Cipher}
-	ph := posture.Handshake{At: moment(h.At, h.Conn), Time: h.At.Time, Client: h.Conn.Client, Server: h.Conn.Server, ServerName: k.server, SNI: sni, Version: h.Version, Cipher: h.Cipher}
+	ph := posture.Handshake{At: moment(h.At, h.Conn), Time: h.At.Time, Client: h.Conn.Client, Server: h.Conn.Server, ServerName: k.server, SNI: sni, Version: h.Version, Cipher: h.Cipher,
+		ClientCertificate: h.ClientCertificate, NoClientCertificate: h.NoClientCertificate, Refused: h.Alerts > 0}
 	if l := h.Leaf; l != nil {
 		key.certificate = l.SHA256
 		ph.Leaf = &posture.Leaf{Names: l.Names, NotBefore: l.NotBefore, NotAfter: l.NotAfter, SelfSigned: l.SelfSigned}

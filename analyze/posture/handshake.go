@@ -21,6 +21,10 @@ type Handshake struct {
 	SNI             string // normalised, "" where there was none
 	Version, Cipher uint16 // negotiated, 0 where no ServerHello was seen
 	Leaf            *Leaf  // nil where the certificate is not visible
+	// ClientCertificate: the client showed one; NoClientCertificate: it was asked
+	// for one and had none. Both false: not asked, or not visible.
+	ClientCertificate, NoClientCertificate bool
+	Refused                                bool // an alert ended it
 }
 
 // Leaf is a server's certificate.
@@ -34,6 +38,12 @@ type Leaf struct {
 // the server.
 func (r *Reader) Handshake(h *Handshake, service *State) {
 	r.o.seq++
+	switch {
+	case h.ClientCertificate:
+		service.stats.Mutual++
+	case h.NoClientCertificate && !h.Refused:
+		service.stats.NotMutual++
+	}
 	e := emitter{at: h.At, client: h.Client, server: h.Server, peer: PeerOf(h.Client.Addr(), h.Server.Addr()),
 		principal: fingerprintHash(r.anonymous(h.Client.Addr(), nil)), seq: r.o.seq, state: service}
 	for _, i := range handshakeRules {

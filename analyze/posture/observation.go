@@ -456,12 +456,14 @@ func (o *Observation) Parameter(key, value []byte) {
 }
 
 func loopbackURL(rest []byte) bool {
-	for _, h := range []string{"localhost", "127.", "[::1]"} {
-		if bytes.HasPrefix(rest, []byte(h)) {
-			return true
-		}
+	if bytes.HasPrefix(rest, []byte("[::1]")) {
+		return true
 	}
-	return false
+	host := rest
+	if i := bytes.IndexAny(rest, "/:?#"); i >= 0 {
+		host = rest[:i]
+	}
+	return string(host) == "localhost" || bytes.HasPrefix(host, []byte("127.")) && len(bytes.Trim(host, "0123456789.")) == 0
 }
 
 // nativeURL tells the redirects of apps (RFC 8252): a scheme of their own, or
@@ -517,7 +519,7 @@ func (o *Observation) ResponseHeader(name, value []byte) {
 	case "access-control-allow-credentials":
 		o.allowCredentials = strings.EqualFold(string(value), "true")
 	case "strict-transport-security":
-		o.hsts = true
+		o.hsts = lastingHSTS(value)
 		o.guards |= 1
 	case "age":
 		n, err := strconv.Atoi(string(value[:min(len(value), 10)]))

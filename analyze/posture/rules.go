@@ -316,7 +316,7 @@ var plainRules = []Rule{
 	},
 	{
 		Rule: analyze.Rule{ID: "enc.no-hsts", Title: "No Strict-Transport-Security", Practice: analyze.Encryption, Severity: analyze.Low, Level: analyze.NotSeen,
-			Trigger: "20 or more answers to browsers inside TLS, none with the header",
+			Trigger: "20 or more answers to browsers inside TLS, none with the header for 180 days or more",
 			Quiet:   "only where browsers come",
 			Why:     "Without it a browser may be led to plain HTTP on its first visit.",
 			Fix:     "Send Strict-Transport-Security with a max-age of at least 180 days.",
@@ -463,6 +463,25 @@ var plainRules = []Rule{
 			if h.Leaf != nil && h.SNI != "" && len(h.Leaf.Names) > 0 && !anyNameMatches(h.Leaf.Names, h.SNI) {
 				e.see(certPlace(h), analyze.Medium)
 			}
+		},
+	},
+	{
+		Rule: analyze.Rule{ID: "enc.mtls-missing", Title: "Caller without a client certificate", Practice: analyze.Encryption, Severity: analyze.Medium, Level: analyze.Inferred,
+			Trigger: "a caller that was asked for a certificate, had none and was let in, where 95 % of fifty or more handshakes have one",
+			Quiet:   "handshakes that ended in an alert are left out; TLS 1.3 hides client certificates: not visible, which is never taken for missing",
+			Why:     "The service can be reached without the proof that all others give: mutual TLS is asked for, not required.",
+			Fix:     "Require a client certificate at the server and give this caller one.",
+			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-306"}},
+		say: "A caller was let in without the client certificate that others show", scope: ofService,
+		handshake: func(h *Handshake, e *emitter) {
+			if h.NoClientCertificate && !h.Refused {
+				e.see(analyze.Place{Name: h.Client.Addr().Unmap().String() + " at " + h.ServerName}, analyze.Medium)
+			}
+		},
+		judge: func(t *Tally, c *Context, v *verdict) bool {
+			n := c.Stats.Mutual + c.Stats.NotMutual
+			v.detail = fmt.Sprintf("%d of %d handshakes have one (95 %% of 50 needed)", c.Stats.Mutual, n)
+			return n >= 50 && c.Stats.Mutual*20 >= n*19
 		},
 	},
 

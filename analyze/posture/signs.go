@@ -160,6 +160,21 @@ func hasToken(list []byte, lower string) bool {
 	return false
 }
 
+// lastingHSTS reports whether a Strict-Transport-Security header (RFC 6797) holds
+// for 180 days or more.
+func lastingHSTS(v []byte) bool {
+	for len(v) > 0 {
+		var part []byte
+		part, v, _ = bytes.Cut(v, []byte(";"))
+		name, age, _ := bytes.Cut(bytes.TrimSpace(part), []byte("="))
+		if len(name) == 7 && bytes.EqualFold(name, []byte("max-age")) {
+			n, err := strconv.ParseUint(string(bytes.Trim(prefix(age, 16), `" `)), 10, 64)
+			return err == nil && n >= 180*86400
+		}
+	}
+	return false
+}
+
 // datePassed reads an HTTP date (Sunset, RFC 8594) or @seconds (Deprecation, RFC
 // 9745) and reports whether it lies before now.
 func datePassed(v []byte, now time.Time) bool {

@@ -53,6 +53,8 @@ type Stats struct {
 	Forwarded       uint64 // successes that came through a gateway
 	Direct          uint64 // successes of public clients at an inner address that did not
 	Broken          uint64 // 5xx
+	Mutual          uint64 // handshakes in which the client showed a certificate
+	NotMutual       uint64 // in which it was asked for one, had none, and was let in
 	Answered        uint64 // exchanges with a status
 }
 
@@ -70,6 +72,8 @@ func (s *Stats) Add(o Stats) {
 	s.Forwarded += o.Forwarded
 	s.Direct += o.Direct
 	s.Broken += o.Broken
+	s.Mutual += o.Mutual
+	s.NotMutual += o.NotMutual
 	s.Answered += o.Answered
 }
 

@@ -271,6 +271,7 @@ func (p *parser) message(d capture.Dir, typ byte, b []byte, whole bool) {
 		hs.chain(p.shared, b)
 	case typ == certificate && d == capture.ToServer:
 		hs.ClientCertificate = hs.ClientCertificate || len(b) > 6
+		hs.NoClientCertificate = whole && !hs.ClientCertificate
 	}
 	if hs.ClientSeen && hs.ServerSeen && !hs.retry && hs.modern() {
 		p.handOver() // all that follows is encrypted

@@ -189,7 +189,7 @@ func TestClientCertificate(t *testing.T) {
 		if has {
 			client.Certificates = []tls.Certificate{issued()}
 		}
-		if h := one(t, conversation(t, pair{client, server})); h.ClientCertificate != has || h.Certificates != 1 {
+		if h := one(t, conversation(t, pair{client, server})); h.ClientCertificate != has || h.NoClientCertificate == has || h.Certificates != 1 {
 			t.Errorf("sends one: %t, seen: %t", has, h.ClientCertificate)
 		}
 	}
