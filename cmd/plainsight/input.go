@@ -301,6 +301,11 @@ func usageOf(err error) error {
 // caller reads, if that takes longer than two seconds. The caller calls the
 // function returned when it is done.
 func (a *app) progress(state func() (done, total int64)) (stop func()) {
+	return a.bar("reading", true, state)
+}
+
+// bar is progress of anything: of bytes, or of things with that name.
+func (a *app) bar(what string, bytes bool, state func() (done, total int64)) (stop func()) {
 	if _, ok := terminal(a.Stderr); !ok {
 		return func() {}
 	}
@@ -313,8 +318,8 @@ func (a *app) progress(state func() (done, total int64)) (stop func()) {
 		case <-time.After(2 * time.Second):
 		}
 		_, total := state()
-		bar := progressbar.NewOptions64(total, progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetDescription("reading"),
-			progressbar.OptionShowBytes(true), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
+		bar := progressbar.NewOptions64(total, progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetDescription(what),
+			progressbar.OptionShowBytes(bytes), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
 			progressbar.OptionFullWidth(), progressbar.OptionThrottle(100*time.Millisecond))
 		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
@@ -324,7 +329,11 @@ func (a *app) progress(state func() (done, total int64)) (stop func()) {
 				_ = bar.Finish() // a bar that cannot be drawn is no fault of the run
 				return
 			case <-tick.C:
-				done, _ := state()
+				done, now := state()
+				if now != total { // what is to be done may be found out on the way
+					total = now
+					bar.ChangeMax64(total)
+				}
 				_ = bar.Set64(done)
 			}
 		}

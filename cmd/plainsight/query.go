@@ -8,11 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"os"
+	"os/exec"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -27,15 +32,33 @@ import (
 )
 
 type queryCmd struct {
-	SQL     string        `arg:"" optional:"" name:"sql" help:"A statement, or the name of a query; without it the names are listed." placeholder:"SQL|NAME"`
-	Store   string        `help:"Directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
-	Format  string        `enum:"table,json,csv,tsv" default:"table" help:"One of ${enum}." placeholder:"FORMAT"`
-	Timeout time.Duration `default:"60s" help:"Longest time of a query." placeholder:"TIME"`
+	SQL     string            `arg:"" optional:"" name:"sql" help:"A statement, or the name of a query; without it the names are listed." placeholder:"SQL|NAME"`
+	Format  string            `enum:"table,json,ndjson,csv,tsv,parquet" default:"table" help:"One of ${enum}." placeholder:"FORMAT"`
+	Param   map[string]string `mapsep:"none" help:"Value of a parameter that stands in the statement as {NAME:Type}; may be given again." placeholder:"NAME=VALUE"`
+	Timeout time.Duration     `default:"60s" help:"Longest time of a query." placeholder:"TIME"`
+	Pager   bool              `negatable:"" default:"true" help:"Page tables on a terminal through $$PAGER."`
+	storeFlags
+}
+
+// storeFlags say which store is meant and how a server is reached.
+type storeFlags struct {
+	Store             string `help:"Directory, or clickhouse://[USER@]HOST[:PORT][/DATABASE]." placeholder:"STORE" env:"PLAINSIGHT_STORE"`
+	InsecurePlaintext bool   `help:"Reach a server on another host without TLS." env:"PLAINSIGHT_INSECURE_PLAINTEXT"`
+	PasswordFile      string `help:"File with the password of the server; or set CLICKHOUSE_PASSWORD." placeholder:"FILE" env:"CLICKHOUSE_PASSWORD_FILE"`
+	CAFile            string `name:"ca-file" help:"Authorities to trust for the server's certificate (PEM)." placeholder:"FILE" env:"CLICKHOUSE_CA_FILE"`
+	CertFile          string `help:"Certificate to show to the server (PEM)." placeholder:"FILE" env:"CLICKHOUSE_CERT_FILE"`
+	KeyFile           string `help:"Its key." placeholder:"FILE" env:"CLICKHOUSE_KEY_FILE"`
+}
+
+func (f *storeFlags) options(a *app) clickhouse.Options {
+	return clickhouse.Options{Store: f.Store, Log: a.Log, Access: clickhouse.Access{
+		Plaintext: f.InsecurePlaintext, PasswordFile: f.PasswordFile, CAFile: f.CAFile, CertFile: f.CertFile, KeyFile: f.KeyFile}}
 }
 
 // Help is shown below the flags.
 func (*queryCmd) Help() string {
 	return `  plainsight query findings
+  plainsight query new-endpoints --param days=30
   plainsight query "SELECT service, count() FROM calls_current GROUP BY service"
 
 Statements can only read. plainsight schema print --format markdown says what there is to read.`
@@ -46,54 +69,157 @@ func (c *queryCmd) Run(ctx context.Context, a *app) error {
 	if strings.TrimSpace(c.SQL) == "" {
 		return listQueries(a.Stdout)
 	}
-	sql, err := statement(c.SQL)
+	sql, params, err := statement(c.SQL, c.Param)
 	if err != nil {
 		return err
 	}
-	s, err := clickhouse.Open(ctx, clickhouse.Options{Store: c.Store, MaxTime: c.Timeout, Log: a.Log})
+	width, onTerminal := terminal(a.Stdout)
+	if !onTerminal {
+		width = 0
+	} else if c.Format == "parquet" {
+		return usagef("a Parquet file is not for a terminal: send it to a file with >")
+	}
+	o := c.options(a)
+	o.MaxTime = c.Timeout
+	s, err := clickhouse.Open(ctx, o)
 	if err != nil {
 		return storeError(err)
 	}
 	defer s.Close()
-	rows, err := s.Query(ctx, sql)
+
+	done := a.queryProgress(&ctx)
+	defer done()
+	rows, err := s.Query(ctx, sql, params...)
 	if err != nil {
 		return storeError(err)
 	}
 	defer rows.Close()
+	first := func() { done() } // the bar goes before rows come
+	var to io.WriteCloser = keepOpen{a.Stdout}
+	if onTerminal && c.Pager && c.Format == "table" {
+		to = a.pager(os.Getenv("PAGER"))
+	}
+	out := bufio.NewWriter(to)
+	err = formats[c.Format](out, told{rows, &first}, width)
+	if e := out.Flush(); err == nil {
+		err = e
+	}
+	if e := to.Close(); err == nil {
+		err = e
+	}
+	return storeError(err)
+}
 
-	out := bufio.NewWriter(a.Stdout)
-	width, onTerminal := terminal(a.Stdout)
-	if !onTerminal {
-		width = 0
+// told are rows that tell when the first of them is asked for and there.
+type told struct {
+	storage.Rows
+	first *func()
+}
+
+func (t told) Next() bool {
+	more := t.Rows.Next()
+	if *t.first != nil {
+		(*t.first)()
+		*t.first = nil
 	}
-	if err := formats[c.Format](out, rows, width); err != nil {
-		_ = out.Flush()
-		return storeError(err)
+	return more
+}
+
+// queryProgress shows on a terminal what the server says of a query that takes
+// longer than two seconds. The function returned may be called again.
+func (a *app) queryProgress(ctx *context.Context) (stop func()) {
+	var read, total atomic.Uint64
+	*ctx = clickhouse.WithProgress(*ctx, func(p clickhouse.Progress) {
+		read.Add(p.Rows)
+		total.Add(p.Total)
+	})
+	return sync.OnceFunc(a.bar("rows read", false, func() (int64, int64) {
+		done := int64(read.Load())
+		return done, max(int64(total.Load()), done+1) // not done before it ends
+	}))
+}
+
+// keepOpen is standard output, which is not ours to close.
+type keepOpen struct{ io.Writer }
+
+func (keepOpen) Close() error { return nil }
+
+// pager gives what pages on a terminal: the command of $PAGER, less where it
+// is unset, or the terminal itself where that cannot be run.
+func (a *app) pager(command string) io.WriteCloser {
+	if command == "" {
+		command = "less -FRSX" // quits where all fits, long lines are cut
 	}
-	return out.Flush()
+	if command == "cat" {
+		return keepOpen{a.Stdout}
+	}
+	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd.Stdout, cmd.Stderr = a.Stdout, a.Stderr
+	if name := strings.Fields(command); len(name) > 0 {
+		if _, err := exec.LookPath(name[0]); err != nil {
+			return keepOpen{a.Stdout}
+		}
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil || cmd.Start() != nil {
+		return keepOpen{a.Stdout}
+	}
+	return paging{in, cmd}
+}
+
+// paging is the input of a pager.
+type paging struct {
+	io.WriteCloser
+	cmd *exec.Cmd
+}
+
+// Close waits until the person has read. Whoever leaves a pager early has seen
+// enough.
+func (p paging) Close() error {
+	p.WriteCloser.Close()
+	_ = p.cmd.Wait()
+	return nil
 }
 
 func listQueries(w io.Writer) error {
+	practice := analyze.Practice(0)
 	for _, q := range clickhouse.Queries {
-		if _, err := fmt.Fprintf(w, "%-18s %s\n", q.Name, q.Doc); err != nil {
+		if q.Practice != practice {
+			practice = q.Practice
+			if _, err := fmt.Fprintf(w, "\n%d %s\n", practice, practice); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintf(w, "  %-20s  %s\n", q.Name, q.Doc); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// statement returns the SQL of a named query, or what is SQL already.
-func statement(question string) (string, error) {
+// statement returns the SQL of a named query with its parameters, or what is
+// SQL already.
+func statement(question string, given map[string]string) (string, []storage.Param, error) {
+	var params []storage.Param
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		params = append(params, storage.Param{Name: name, Value: given[name]})
+	}
 	name := strings.TrimSpace(question)
 	for _, q := range clickhouse.Queries {
-		if strings.EqualFold(q.Name, name) {
-			return q.SQL, nil
+		if !strings.EqualFold(q.Name, name) {
+			continue
 		}
+		for p := range given {
+			if !slices.ContainsFunc(q.Params, func(own storage.Param) bool { return own.Name == p }) {
+				return "", nil, usagef("the query %s has no parameter %q", q.Name, p)
+			}
+		}
+		return q.SQL, q.With(params), nil
 	}
 	if !strings.ContainsAny(name, " \t\r\n(") {
-		return "", usagef("no query is called %q (plainsight query lists them)", name)
+		return "", nil, usagef("no query is called %q (plainsight query lists them)", name)
 	}
-	return question, nil
+	return question, params, nil
 }
 
 // storeError says who is at fault and what helps.
@@ -114,9 +240,11 @@ func storeError(err error) error {
 		return hintError{err, "name another with --store"}
 	case errors.Is(err, clickhouse.ErrOlder):
 		return hintError{err, "run plainsight schema apply"}
+	case errors.Is(err, clickhouse.ErrLayout):
+		return hintError{err, "say --cluster as it was said before"}
 	case errors.Is(err, clickhouse.ErrNewer):
 		return hintError{err, "use the plainsight that wrote it, or a later one"}
-	case errors.Is(err, clickhouse.ErrURL), errors.Is(err, clickhouse.ErrRefused):
+	case errors.Is(err, clickhouse.ErrURL), errors.Is(err, clickhouse.ErrRefused), errors.Is(err, clickhouse.ErrParam):
 		return usageError{err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return hintError{err, "give it more time with --timeout"}
@@ -129,10 +257,12 @@ func storeError(err error) error {
 // formats write an answer. width is that of the terminal, 0 where there is
 // none.
 var formats = map[string]func(w *bufio.Writer, rows storage.Rows, width int) error{
-	"table": writeTable,
-	"json":  writeJSON,
-	"csv":   writeCSV,
-	"tsv":   writeTSV,
+	"table":   writeTable,
+	"json":    writeJSON,
+	"ndjson":  writeLines,
+	"csv":     writeCSV,
+	"tsv":     writeTSV,
+	"parquet": writeParquet,
 }
 
 // maxTableRows are shown in a table, which is held in memory; the other
@@ -315,6 +445,33 @@ func lines(rows storage.Rows, write func([]string) error) error {
 
 // writeJSON writes an array with an object a line, keys in the columns' order.
 func writeJSON(w *bufio.Writer, rows storage.Rows, _ int) error {
+	separator := "[\n"
+	err := objects(rows, func(object []byte) error {
+		w.WriteString(separator)
+		separator = ",\n"
+		_, err := w.Write(object)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if separator == "[\n" {
+		w.WriteString("[")
+	}
+	_, err = w.WriteString("\n]\n")
+	return err
+}
+
+// writeLines writes an object a line and nothing else.
+func writeLines(w *bufio.Writer, rows storage.Rows, _ int) error {
+	return objects(rows, func(object []byte) error {
+		w.Write(object)
+		return w.WriteByte('\n')
+	})
+}
+
+// objects gives each row as a JSON object, which is borrowed.
+func objects(rows storage.Rows, write func([]byte) error) error {
 	var keys [][]byte
 	for _, h := range rows.Columns() {
 		key, err := jsonValue(h.Name)
@@ -323,36 +480,28 @@ func writeJSON(w *bufio.Writer, rows storage.Rows, _ int) error {
 		}
 		keys = append(keys, key)
 	}
-	separator := "["
+	var line []byte
 	for rows.Next() {
 		values, err := rows.Values()
 		if err != nil {
 			return err
 		}
-		w.WriteString(separator)
-		separator = ","
+		line = append(line[:0], '{')
 		for i, v := range values {
 			b, err := jsonValue(v)
 			if err != nil {
 				return err
 			}
-			w.WriteString(map[bool]string{true: "\n{", false: ","}[i == 0])
-			w.Write(keys[i])
-			w.WriteByte(':')
-			w.Write(b)
+			if i > 0 {
+				line = append(line, ',')
+			}
+			line = append(append(append(line, keys[i]...), ':'), b...)
 		}
-		if _, err := w.WriteString("}"); err != nil {
+		if err := write(append(line, '}')); err != nil {
 			return err
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	if separator == "[" {
-		w.WriteString(separator)
-	}
-	_, err := w.WriteString("\n]\n")
-	return err
+	return rows.Err()
 }
 
 // jsonValue encodes a value. What acts on a terminal or turns text around is

@@ -50,6 +50,9 @@ var hostile = []string{"\x1b]52;c;ZXZpbA==\a", "\u009b31m", "a\rb", "a\tb", "a\n
 
 func TestAnswersAreHarmless(t *testing.T) {
 	for format := range formats {
+		if format == "parquet" {
+			continue // bytes for programs
+		}
 		for _, text := range hostile {
 			out := written(t, format, &fakeRows{
 				columns: []storage.Header{{Name: text, Type: "String"}, {Name: "list", Type: "Array(String)"}, {Name: "map", Type: "Map(String, String)"}},
@@ -62,7 +65,10 @@ func TestAnswersAreHarmless(t *testing.T) {
 					break
 				}
 			}
-			if format == "json" {
+			if format == "ndjson" {
+				out = "[" + out + "]"
+			}
+			if strings.HasSuffix(format, "json") {
 				var back []map[string]any
 				if err := json.Unmarshal([]byte(out), &back); err != nil || back[0][text] != text {
 					t.Errorf("json of %q does not read back: %v %v", text, back, err)
@@ -159,7 +165,7 @@ func TestQueriesAreAnswered(t *testing.T) {
 	t.Setenv("PLAINSIGHT_STORE", "")
 
 	code, out, errs := plainsight(t, nil, "query")
-	if code != exitDone || !strings.Contains(out, "\nsensitive-data ") || errs != "" {
+	if code != exitDone || !strings.Contains(out, "\n  sensitive-data ") || !strings.Contains(out, "\n3 encryption\n") || errs != "" {
 		t.Errorf("the list: %d %s %s", code, out, errs)
 	}
 	code, _, errs = plainsight(t, nil, "query", "findings")
@@ -180,6 +186,14 @@ func TestQueriesAreAnswered(t *testing.T) {
 		{[]string{"findings"}, exitDone, "no rows"},
 		{[]string{"--format", "json", "SELECT 1 AS one, 'x' AS x"}, exitDone, "{\"one\":1,\"x\":\"x\"}"},
 		{[]string{"--format", "csv", "SELECT number FROM numbers(3)"}, exitDone, "number\n0\n1\n2\n"},
+		{[]string{"--format", "ndjson", "SELECT number FROM numbers(2)"}, exitDone, "{\"number\":0}\n{\"number\":1}\n"},
+		{[]string{"--format", "parquet", "SELECT number FROM numbers(2)"}, exitDone, "PAR1"},
+		{[]string{"--format", "csv", "--param", "x=a,b' OR 1", "--param", "n=3", "SELECT {x:String} AS x, {n:UInt8} AS n"}, exitDone, "x,n\n\"a,b' OR 1\",3\n"},
+		{[]string{"--param", "days=1", "traffic"}, exitDone, "no rows"},
+		{[]string{"--param", "hours=1", "traffic"}, exitUsage, "no parameter"},
+		{[]string{"--param", "days=x", "traffic"}, exitUsage, "UInt16"},
+		{[]string{"--param", "a b=1", "SELECT 1"}, exitUsage, "name of a parameter"},
+		{[]string{"--password", "hunter2", "SELECT 1"}, exitUsage, "unknown flag"},
 		{[]string{"nothing"}, exitUsage, "no query is called"},
 		{[]string{"SELEC 1"}, exitUsage, "position 7"},
 		{[]string{"SELECT nope FROM calls"}, exitUsage, "nope"},
@@ -221,6 +235,18 @@ func TestSchemaIsPrinted(t *testing.T) {
 	code, out, _ = plainsight(t, nil, "schema", "print", "--format", "markdown")
 	if code != exitDone || !strings.Contains(out, "### calls") {
 		t.Errorf("schema print: %d\n%.500s", code, out)
+	}
+}
+
+func TestSchemaOfAClusterIsPrinted(t *testing.T) {
+	code, out, _ := plainsight(t, nil, "schema", "print", "--cluster", "main", "--keep", "calls=30", "--keep", "findings=400d")
+	if code != exitDone || !strings.Contains(out, "ON CLUSTER `main`") || !strings.Contains(out, "TTL written + INTERVAL 30 DAY") || !strings.Contains(out, "INTERVAL 400 DAY") {
+		t.Errorf("schema print: %d\n%.500s", code, out)
+	}
+	for _, keep := range []string{"nope=3", "calls=x", "calls=-1", "calls"} {
+		if code, _, errs := plainsight(t, nil, "schema", "print", "--keep", keep); code != exitUsage || strings.Count(errs, "\n") != 1 {
+			t.Errorf("--keep %s: %d %s", keep, code, errs)
+		}
 	}
 }
 

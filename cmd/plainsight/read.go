@@ -27,19 +27,20 @@ type readCmd struct {
 	Output []string `short:"o" help:"Also to FILE, by its ending: .txt .json .html .sarif" placeholder:"FILE"`
 	FailOn string   `enum:"info,low,medium,high,critical,never" default:"never" help:"Exit with 1 from this severity on (info, low, medium, high, critical); never." placeholder:"SEVERITY"`
 
-	Keep       bool   `help:"Keep the result in the local store."`
-	Store      string `help:"Keep it in a directory or clickhouse://[USER@]HOST[:PORT][/DATABASE]" placeholder:"STORE" env:"PLAINSIGHT_STORE"`
-	KeyFile    string `help:"Key of fingerprints; made if missing" placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
-	Exchanges  string `help:"Write what was found as lines of JSON." placeholder:"FILE"`
-	Reveal     bool   `help:"Write those lines unmasked: they hold secrets."`
-	Routes     string `help:"Templates of your own: a list or OpenAPI document." placeholder:"FILE"`
-	Explain    string `help:"Only say why PATH has its template." placeholder:"PATH"`
-	Follow     bool   `help:"Wait for more until interrupted."`
-	Rules      string `help:"Kinds of sensitive data of your own (YAML)." placeholder:"FILE"`
-	Baseline   string `help:"Only what is new since a JSON report or store." placeholder:"FILE"`
-	Config     string `help:"Mutes; ./plainsight.yaml if it is there." placeholder:"FILE"`
-	NoAnalysis bool   `help:"Count only: no endpoints, no findings."`
-	Shards     int    `default:"0" help:"Shards to read with; 0: one for each core." placeholder:"N"`
+	Keep              bool   `help:"Keep the result in the local store."`
+	Store             string `help:"Keep it in a directory or clickhouse://[USER@]HOST[:PORT][/DATABASE]" placeholder:"STORE" env:"PLAINSIGHT_STORE"`
+	InsecurePlaintext bool   `help:"Reach that host without TLS." env:"PLAINSIGHT_INSECURE_PLAINTEXT"`
+	KeyFile           string `help:"Key of fingerprints; made if missing" placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
+	Exchanges         string `help:"Write what was found as lines of JSON." placeholder:"FILE"`
+	Reveal            bool   `help:"Write those lines unmasked: they hold secrets."`
+	Routes            string `help:"Templates of your own: a list or OpenAPI document." placeholder:"FILE"`
+	Explain           string `help:"Only say why PATH has its template." placeholder:"PATH"`
+	Follow            bool   `help:"Wait for more until interrupted."`
+	Rules             string `help:"Kinds of sensitive data of your own (YAML)." placeholder:"FILE"`
+	Baseline          string `help:"Only what is new since a JSON report or store." placeholder:"FILE"`
+	Config            string `help:"Mutes; ./plainsight.yaml if it is there." placeholder:"FILE"`
+	NoAnalysis        bool   `help:"Count only: no endpoints, no findings."`
+	Shards            int    `default:"0" help:"Shards to read with; 0: one for each core." placeholder:"N"`
 }
 
 // Help is shown below the flags.
@@ -86,7 +87,7 @@ func (c *readCmd) Run(ctx context.Context, a *app) error {
 	}
 	var run storage.Writer
 	if keep {
-		s, err := clickhouse.Open(ctx, clickhouse.Options{Store: c.Store, Create: true, Log: a.Log})
+		s, err := clickhouse.Open(ctx, clickhouse.Options{Store: c.Store, Create: true, Log: a.Log, Access: clickhouse.Access{Plaintext: c.InsecurePlaintext}})
 		if err != nil {
 			return storeError(err)
 		}

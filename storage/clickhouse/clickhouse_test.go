@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -463,10 +464,21 @@ func TestReadersAreBounded(t *testing.T) {
 	}
 }
 
+var update = flag.Bool("update", false, "write storage/schema.md anew")
+
 func TestMarkdownNamesEverything(t *testing.T) {
 	var b strings.Builder
 	if err := Markdown(&b); err != nil {
 		t.Fatal(err)
+	}
+	const page = "../schema.md"
+	if *update {
+		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(page); err != nil || string(got) != b.String() {
+		t.Errorf("%s is not the documentation of this schema: go test ./storage/clickhouse -run Markdown -update (%v)", page, err)
 	}
 	for _, table := range storage.Tables {
 		for _, c := range table.Columns {
