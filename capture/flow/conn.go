@@ -42,6 +42,8 @@ type side struct {
 	isn    uint32
 	syn    bool   // isn is known
 	called bool   // … from a SYN that answered nothing
+	rivals bool   // two SYNs came, and the other end has said of neither that it is the one …
+	rival  uint32 // … the isn of the first
 	spoke  bool   // something was seen of it
 	seen   int64  // the engine's time of its last segment
 	place  uint64 // of the next byte, where there are chunks
@@ -168,6 +170,9 @@ func (c *conn) takeSYN(own, other *side, s *packet.Segment) {
 	if own.half.Started() && !own.syn {
 		own.half.Late() // it was acknowledged before it came
 	}
+	if own.syn && own.isn != s.Seq {
+		own.rivals, own.rival = true, own.isn
+	}
 	own.half.Start(s.Seq + 1)
 	own.isn, own.syn = s.Seq, true
 }
@@ -175,6 +180,13 @@ func (c *conn) takeSYN(own, other *side, s *packet.Segment) {
 func (c *conn) takeACK(own, other *side, s *packet.Segment, seq uint32, size int) {
 	if other.doubted != nil && int32(s.Ack-other.doubted.end()) >= 0 {
 		c.believe(other)
+	}
+	if other.rivals {
+		if s.Ack == other.rival+1 { // a balancer answered twice: this is the one
+			other.isn = other.rival
+			other.half.Start(s.Ack)
+		}
+		other.rivals = other.half.Offset() == 0 && s.Ack != other.isn+1
 	}
 	if !other.half.Started() {
 		// The receiver names the place where the other direction goes on. A bare

@@ -497,6 +497,27 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// A balancer that answers a SYN twice, by two servers: the one that the client
+// acknowledges is the one.
+func TestTwoAnswersToASYN(t *testing.T) {
+	for _, second := range []bool{false, true} {
+		frames := at(0, 1, capturetest.Wire{}).Frames(story(5)...)
+		other := at(0, 1, capturetest.Wire{ISN: [2]uint32{0, 16_081_090}}).Frames(story(5)...)[1]
+		place := 2
+		if second {
+			place = 1
+		}
+		frames = slices.Insert(frames, place, other)
+		for i := range frames {
+			frames[i].Frame = uint64(i + 1)
+		}
+		r, _ := read(t, options(), frames)
+		if said(r, 0, c) != heard(story(5), c, ".") || said(r, 0, s) != heard(story(5), s, ".") || len(r.Summaries) != 1 {
+			t.Errorf("the other answer %d: %q, %q", place, said(r, 0, c), said(r, 0, s))
+		}
+	}
+}
+
 func TestClockBackInMidFlow(t *testing.T) {
 	frames := capturetest.Wire{}.Frames(story(5)...)
 	for i := range frames[4:] {
