@@ -41,6 +41,12 @@ func expired(ago time.Duration, more string) string {
 
 func twice(text string) []talk { return []talk{{text: text, times: 2}} }
 
+// tested marks a value as one of a test environment.
+func tested(h []Hit) []Hit {
+	h[0].Test = true
+	return h
+}
+
 const (
 	rs = `{"alg":"RS256","kid":"k1"}`
 	hs = `{"alg":"HS256","kid":"k1"}`
@@ -117,6 +123,15 @@ var accessSequences = []sequence{
 		silent: append(single(true, get("Authorization: Digest username=\"jo\""), get(apiKey)), []talk{{text: denied(basic("jo", "Kx8rT2mWq9"), 401), from: loop}})},
 	{rule: "key.test-in-prod", worst: analyze.Medium, fires: single(true, get("X-Api-Key: rk_test_0123456789abcdef"), get("X-Api-Key: test-0123456789abcdef")), silent: [][]talk{
 		{{text: get("X-Api-Key: sk_test_0123456789abcdef"), host: "api.staging.example.org"}}, {{text: get("X-Api-Key: sk_test_0123456789abcdef"), host: "sandbox.example.org"}},
+	}},
+	{rule: "key.in-body", worst: analyze.High, fires: [][]talk{
+		{{text: "GET /conf HTTP/1.1" + ok, hits: body("aws_access_key_id", "secret", "$.key"), tls: true}}, {{text: "GET /app.js HTTP/1.1\n---\n200\nContent-Type: application/javascript\n\nx", hits: body("stripe_key", "secret", ""), tls: true}},
+		{{text: "GET /a HTTP/1.1\n---\n500\nContent-Type: text/plain\n\nx", hits: body("github_token", "secret", "")}}, {{text: "GET /logs HTTP/1.1\n---\n200\nContent-Type: text/plain\n\nx", hits: body("slack_token", "secret", "")}},
+		{{text: "POST /token HTTP/1.1\n---\n500\n\nx", hits: body("private_key", "secret", "")}},
+	}, silent: [][]talk{
+		{{text: "POST /api-keys HTTP/1.1" + ok, hits: body("api_key", "secret", "$.key")}}, {{text: "GET /a HTTP/1.1" + ok, hits: hit("api_key", "secret", analyze.Request, analyze.InBody, "$.key")}},
+		{{text: "GET /a HTTP/1.1" + ok, hits: tested(body("stripe_key", "secret", "$.key"))}}, {{text: "GET /a HTTP/1.1" + ok, hits: body("email", "pii", "$.email")}},
+		{{text: "GET /a HTTP/1.1" + ok, hits: body("jwt", "credential", "$.token")}}, {{text: "GET /a HTTP/1.1" + ok, hits: hit("api_key", "secret", analyze.Response, analyze.InHeader, "x-k")}},
 	}},
 	{rule: "oauth.implicit", worst: analyze.Medium, fires: single(true, "GET /authorize?client_id=app&response_type=token HTTP/1.1\n---\n302", "GET /oauth2/auth?client_id=a&response_type=code+token&state=x HTTP/1.1\n---\n200", "GET /authorize?response_type=id_token&client_id=app&nonce=n HTTP/1.1\n---\n302"),
 		silent: single(true, "GET /authorize?client_id=app&response_type=none HTTP/1.1\n---\n302", "POST /token?client_id=app HTTP/1.1\n\nresponse_type=token"+ok, "GET /authorize?client_id=app&response_type=tokens HTTP/1.1\n---\n302")},

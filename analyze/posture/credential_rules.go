@@ -187,6 +187,25 @@ var credentialRules = []Rule{
 		},
 	},
 	{
+		Rule: analyze.Rule{ID: "key.in-body", Title: "Key in an answer", Practice: analyze.Keys, Severity: analyze.High, Level: analyze.Proved,
+			Trigger: "a provider key, API key or private key in the body of an answer: JSON, a script, a log, an error message",
+			Quiet:   "endpoints that are there to issue keys are left out, and so are publishable and test keys",
+			Why:     "Whoever gets the answer has the key; in scripts and error messages that is everybody.",
+			Fix:     "Take the key out, keep it at the server, and rotate it.",
+			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-522", "CWE-798"}},
+		say: "A key was in an answer", near: true, need: hits | answered,
+		exchange: func(o *Observation, e *emitter) {
+			if issues(o.Method, o.Path) && o.Success {
+				return
+			}
+			for i := range o.Hits {
+				if h := &o.Hits[i]; h.at(analyze.Response, analyze.InBody) && h.Category == "secret" && h.Kind != "presigned_url" && !h.Test {
+					e.see(h.Place, analyze.High).sample(o.At, h.Sample)
+				}
+			}
+		},
+	},
+	{
 		Rule: analyze.Rule{ID: "key.old", Title: "Key in use for over 90 days", Practice: analyze.Keys, Severity: analyze.Medium, Level: analyze.Inferred,
 			Trigger: "one key accepted over 90 days or more, while its callers have no newer one",
 			Quiet:   "the first use that was seen is a lower bound, so the age is given as \"at least\"; publishable keys are left out",
