@@ -43,6 +43,10 @@ demo: engine ## make a capture of a small shop, read it, keep it, ask it
 deps: engine ## what the tests need: the engine, a browser, a linter of OpenAPI, a compiler for the kernel's programs
 	@$(call apt,chromium,chromium)
 	@$(call apt,ip,iproute2)
+	@$(call apt,nginx,nginx-light)
+	@$(call apt,curl,curl)
+	@$(call apt,wget,wget)
+	@$(call apt,python3,python3)
 	@$(call apt,clang-14,clang-14 llvm-14 libbpf-dev) || echo "no clang 14 here: that bpf/*.o are fresh is not tested"
 	@test -x build/npm/node_modules/.bin/redocly || npm install --silent --no-audit --no-fund --no-save --prefix build/npm $(REDOCLY)
 

@@ -131,12 +131,14 @@ struct {
 } go_calls SEC(".maps");
 
 /*
- * The socket whose TLS records a thread received last, outside of any call of
- * the library: programs with buffers of their own (memory BIOs) hand these to
- * the library next. Taken out by that call, so that it is for one.
+ * A thread that was seen to call a library, and the socket whose TLS records it
+ * received last, outside of any call: programs with buffers of their own (memory
+ * BIOs) hand these to the library next. That call takes the socket out, so that
+ * it is for one. Of threads that never called one nothing is noted: it could be
+ * left over from before we were attached.
  */
 struct thread {
-	struct socket socket;
+	struct socket socket; /* cookie 0: none */
 };
 
 struct {
@@ -156,7 +158,7 @@ struct secured {
 	struct socket socket; /* offset and turn count what is inside of TLS */
 	__u64 ahead;          /* bytes shown of a call that has not returned yet, or is to be made again */
 	__u8 certain;         /* seen by a call inside of a call */
-	__u8 ambiguous;       /* more than one socket could be it: nothing is told */
+	__u8 ambiguous;       /* more than one socket could be it: nothing is shown */
 	__u8 judged;          /* whether this end tells is known */
 	__u8 pad[5];
 };
@@ -168,8 +170,17 @@ struct {
 	__type(value, struct secured);
 } secured SEC(".maps");
 
-/* Calls by the file that they were in: what user space keeps an eye on. */
 #define FILES 1024
+
+/* Whether all functions of a file are attached to: until then none of its calls counts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FILES);
+	__type(key, __u32);
+	__type(value, __u32);
+} ready SEC(".maps");
+
+/* Calls by the file that they were in: what user space keeps an eye on. */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

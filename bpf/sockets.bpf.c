@@ -296,7 +296,7 @@ __noinline int tie(struct socket *s, int direction)
 	struct secured_key k = {};
 	struct tls_call *c;
 	struct secured *object;
-	struct thread t;
+	struct thread *t;
 	__u64 thread = bpf_get_current_pid_tgid();
 
 	if (!s)
@@ -308,15 +308,14 @@ __noinline int tie(struct socket *s, int direction)
 		c = bpf_map_lookup_elem(&go_calls, &g);
 	}
 	if (!c) {
-		if (direction == DIRECTION_RECEIVED) {
-			t.socket = *s;
-			bpf_map_update_elem(&threads, &thread, &t, BPF_ANY);
-		}
+		t = direction == DIRECTION_RECEIVED ? bpf_map_lookup_elem(&threads, &thread) : 0;
+		if (t)
+			t->socket = *s;
 		return 0;
 	}
 	k.pid = thread >> 32;
 	k.object = c->object;
-	secure(&k, s, true);
+	secure(&k, s, true, !c->base);
 	object = bpf_map_lookup_elem(&secured, &k);
 	if (object && direction == DIRECTION_SENT)
 		underway(object, c);
@@ -386,12 +385,11 @@ static __always_inline int passed(struct sock *sk, int n, int flags, const __u32
 			end(s, direction);
 		return 0;
 	}
+	if (s->tls && tls_probes && s->verdict != VERDICT_UNWANTED)
+		tie(s, direction);
 	offset = s->offset[direction];
 	s->offset[direction] = offset + n;
 	s->turn[!direction] = 0;
-
-	if (s->tls && tls_probes && s->verdict != VERDICT_UNWANTED)
-		tie(s, direction);
 	switch (s->verdict) {
 	case VERDICT_UNWANTED:
 		count(COUNT_UNWANTED, 1);
@@ -425,8 +423,11 @@ static __always_inline int passed(struct sock *sk, int n, int flags, const __u32
 			return 0;
 		}
 		s->tls = said == VERDICT_TLS;
-		if (s->tls && tls_probes)
+		if (s->tls && tls_probes) {
+			s->offset[direction] = offset; /* as it was before this call */
 			tie(s, direction);
+			s->offset[direction] = offset + n;
+		}
 		if (far_end(s)) {
 			s->verdict = VERDICT_FAR_END;
 			count(COUNT_FAR_END, 1);

@@ -140,6 +140,7 @@ const (
 	socketsMapNetworks       = "networks"
 	socketsMapPlainTellers   = "plain_tellers"
 	socketsMapPorts          = "ports"
+	socketsMapReady          = "ready"
 	socketsMapSecured        = "secured"
 	socketsMapSockets        = "sockets"
 	socketsMapTellers        = "tellers"
@@ -215,6 +216,7 @@ type socketsMapSpecs struct {
 	Networks     *ebpf.MapSpec `ebpf:"networks"`
 	PlainTellers *ebpf.MapSpec `ebpf:"plain_tellers"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Ready        *ebpf.MapSpec `ebpf:"ready"`
 	Secured      *ebpf.MapSpec `ebpf:"secured"`
 	Sockets      *ebpf.MapSpec `ebpf:"sockets"`
 	Tellers      *ebpf.MapSpec `ebpf:"tellers"`
@@ -262,6 +264,7 @@ type socketsMaps struct {
 	Networks     *ebpf.Map `ebpf:"networks"`
 	PlainTellers *ebpf.Map `ebpf:"plain_tellers"`
 	Ports        *ebpf.Map `ebpf:"ports"`
+	Ready        *ebpf.Map `ebpf:"ready"`
 	Secured      *ebpf.Map `ebpf:"secured"`
 	Sockets      *ebpf.Map `ebpf:"sockets"`
 	Tellers      *ebpf.Map `ebpf:"tellers"`
@@ -280,6 +283,7 @@ func (m *socketsMaps) Close() error {
 		m.Networks,
 		m.PlainTellers,
 		m.Ports,
+		m.Ready,
 		m.Secured,
 		m.Sockets,
 		m.Tellers,

@@ -18,25 +18,40 @@ static __always_inline __u64 goroutine(void)
 
 /*
  * Ties an object to a socket. What a call inside of a call shows is certain; what
- * only came before it may not contradict anything.
+ * only came before it may not contradict anything. The socket is as it was before
+ * its bytes passed: where both sides had spoken, and nobody asked for a handshake,
+ * we come late.
  */
-static __always_inline void secure(struct secured_key *k, struct socket *s, bool certain)
+static __always_inline void secure(struct secured_key *k, struct socket *s, bool certain, bool handshake)
 {
 	struct secured *old = bpf_map_lookup_elem(&secured, k);
 	struct secured fresh = {};
+	bool late = false; /* bytes of it have passed unseen */
 
+	if (old && !old->socket.cookie) {
+		late = true;
+		old = 0;
+	}
 	if (old && old->socket.cookie == s->cookie) {
 		if (certain)
 			old->certain = 1;
+		if (!old->judged)
+			old->ambiguous = 0; /* seen again before anything was shown */
 		return;
 	}
 	if (old && !certain) {
-		if (!old->certain)
-			old->ambiguous = 1;
-		return;
+		if (old->certain)
+			return;
+		if (old->judged) {
+			old->ambiguous = 1; /* for good */
+			return;
+		}
+		late = old->socket.joined;
+		fresh.ambiguous = 1; /* until it is seen again */
 	}
 	fresh.socket = *s;
 	fresh.socket.layer = LAYER_TLS;
+	fresh.socket.joined = late || s->joined || (!handshake && s->offset[0] && s->offset[1]);
 	fresh.socket.offset[0] = fresh.socket.offset[1] = 0;
 	fresh.socket.turn[0] = fresh.socket.turn[1] = 0;
 	fresh.socket.ended = 0;
@@ -87,7 +102,7 @@ static __always_inline void underway(struct secured *s, struct tls_call *c)
 {
 	struct run r = {.direction = DIRECTION_SENT};
 
-	if (c->direction != DIRECTION_SENT || !c->base || c->length > MAX_CALL || c->length <= s->ahead)
+	if (s->ambiguous || c->direction != DIRECTION_SENT || !c->base || c->length > MAX_CALL || c->length <= s->ahead)
 		return;
 	r.base = c->base + s->ahead;
 	r.length = c->length - s->ahead;
@@ -99,7 +114,7 @@ static __always_inline void underway(struct secured *s, struct tls_call *c)
 __noinline int done(struct tls_call *c, __u32 pid, __u64 n)
 {
 	struct secured_key k = {.pid = pid};
-	struct secured *s;
+	struct secured *s, unknown = {};
 	struct run r = {};
 	__u64 ahead = 0;
 
@@ -110,10 +125,16 @@ __noinline int done(struct tls_call *c, __u32 pid, __u64 n)
 	s = bpf_map_lookup_elem(&secured, &k);
 	if (!s) {
 		count(COUNT_TLS_UNTIED, 1);
+		bpf_map_update_elem(&secured, &k, &unknown, BPF_NOEXIST);
+		return 0;
+	}
+	if (!s->socket.cookie) {
+		count(COUNT_TLS_UNTIED, 1);
 		return 0;
 	}
 	if (s->ambiguous) {
 		count(COUNT_TLS_AMBIGUOUS, 1);
+		s->socket.joined = 1;
 		return 0;
 	}
 	if (c->direction == DIRECTION_SENT) {

@@ -46,13 +46,16 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define GOROUTINE(c) ((c)->user_regs.regs[28])
 #endif
 
-/* The program was attached to a file, whose number it carries. */
-static __always_inline void hit(void *ctx)
+/* Counts a call for the file that it is in, whose number the program carries. */
+static __always_inline bool counts(void *ctx)
 {
-	__u32 file = bpf_get_attach_cookie(ctx);
+	__u32 file = bpf_get_attach_cookie(ctx), *all;
 	__u64 *n = bpf_map_lookup_elem(&hits, &file);
+
 	if (n)
 		*n += 1;
+	all = bpf_map_lookup_elem(&ready, &file);
+	return all && *all;
 }
 
 /* A thread enters a call of a library. */
@@ -61,12 +64,17 @@ static __always_inline int enters(void *ctx, __u64 object, __u64 base, __u64 len
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct tls_call c = {.object = object, .base = base, .length = length, .written = written, .direction = direction};
 	struct secured_key k = {.object = object, .pid = thread >> 32};
-	struct thread *t;
+	struct thread none = {}, *t;
 
-	hit(ctx);
-	if (takes_records && (t = bpf_map_lookup_elem(&threads, &thread))) {
-		secure(&k, &t->socket, false);
-		bpf_map_delete_elem(&threads, &thread);
+	if (!counts(ctx))
+		return 0;
+	t = bpf_map_lookup_elem(&threads, &thread);
+	if (!t) {
+		bpf_map_update_elem(&threads, &thread, &none, BPF_ANY);
+	} else if (t->socket.cookie && (takes_records || !bpf_map_lookup_elem(&secured, &k))) {
+		/* A call that sends may end a handshake, and takes records for that. */
+		secure(&k, &t->socket, false, !base);
+		t->socket.cookie = 0;
 	}
 	bpf_map_update_elem(&tls_calls, &thread, &c, BPF_ANY);
 	return 0;
@@ -159,7 +167,8 @@ static __always_inline int go_enters(struct pt_regs *ctx, __u64 base, __u64 leng
 	struct go_key g = {.goroutine = GOROUTINE(ctx), .pid = bpf_get_current_pid_tgid() >> 32};
 	struct tls_call c = {.object = GO_ARGUMENT_1(ctx), .base = base, .length = length, .direction = direction};
 
-	hit(ctx);
+	if (!counts(ctx))
+		return 0;
 	bpf_map_update_elem(&go_calls, &g, &c, BPF_ANY);
 	return 0;
 }

@@ -98,6 +98,10 @@ func (s *Sockets) AttachTLS(path string, number int, points []Point) (io.Closer,
 			return nil, err
 		}
 	}
+	if err := s.tls.objects.Ready.Put(uint32(number), uint32(1)); err != nil {
+		all.Close()
+		return nil, fmt.Errorf("attach: %w", err)
+	}
 	return all, nil
 }
 
@@ -133,7 +137,6 @@ func (t *tlsProbes) plan(points []Point) (all []place) {
 		}
 	}
 	for _, p := range points {
-		// Leaving comes first: who is told to enter must be told to leave.
 		switch p.Part {
 		case SendPart, ReceivePart, SendExPart, ReceiveExPart, HandshakePart:
 			add(o.TlsLeave, true, p.Entry)

@@ -25,6 +25,7 @@ const (
 	tlsMapNetworks      = "networks"
 	tlsMapPlainTellers  = "plain_tellers"
 	tlsMapPorts         = "ports"
+	tlsMapReady         = "ready"
 	tlsMapSecured       = "secured"
 	tlsMapSockets       = "sockets"
 	tlsMapTellers       = "tellers"
@@ -117,6 +118,7 @@ type tlsMapSpecs struct {
 	Networks     *ebpf.MapSpec `ebpf:"networks"`
 	PlainTellers *ebpf.MapSpec `ebpf:"plain_tellers"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Ready        *ebpf.MapSpec `ebpf:"ready"`
 	Secured      *ebpf.MapSpec `ebpf:"secured"`
 	Sockets      *ebpf.MapSpec `ebpf:"sockets"`
 	Tellers      *ebpf.MapSpec `ebpf:"tellers"`
@@ -161,6 +163,7 @@ type tlsMaps struct {
 	Networks     *ebpf.Map `ebpf:"networks"`
 	PlainTellers *ebpf.Map `ebpf:"plain_tellers"`
 	Ports        *ebpf.Map `ebpf:"ports"`
+	Ready        *ebpf.Map `ebpf:"ready"`
 	Secured      *ebpf.Map `ebpf:"secured"`
 	Sockets      *ebpf.Map `ebpf:"sockets"`
 	Tellers      *ebpf.Map `ebpf:"tellers"`
@@ -179,6 +182,7 @@ func (m *tlsMaps) Close() error {
 		m.Networks,
 		m.PlainTellers,
 		m.Ports,
+		m.Ready,
 		m.Secured,
 		m.Sockets,
 		m.Tellers,

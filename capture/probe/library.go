@@ -35,11 +35,12 @@ var known = []struct {
 }{
 	{"OpenSSL", []function{
 		{"SSL_write", bpf.SendPart}, {"SSL_read", bpf.ReceivePart}, {"SSL_write_ex", bpf.SendExPart}, {"SSL_read_ex", bpf.ReceiveExPart},
-		{"SSL_do_handshake", bpf.HandshakePart}, {"SSL_connect", bpf.HandshakePart}, {"SSL_accept", bpf.HandshakePart}, {"SSL_free", bpf.FreePart},
+		{"SSL_do_handshake", bpf.HandshakePart}, {"SSL_connect", bpf.HandshakePart}, {"SSL_accept", bpf.HandshakePart}, {"SSL_shutdown", bpf.HandshakePart},
+		{"SSL_free", bpf.FreePart},
 	}},
 	{"GnuTLS", []function{
 		{"gnutls_record_send", bpf.SendPart}, {"gnutls_record_recv", bpf.ReceivePart},
-		{"gnutls_handshake", bpf.HandshakePart}, {"gnutls_deinit", bpf.FreePart},
+		{"gnutls_handshake", bpf.HandshakePart}, {"gnutls_bye", bpf.HandshakePart}, {"gnutls_deinit", bpf.FreePart},
 	}},
 }
 

@@ -4,14 +4,21 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	cryptotls "crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +63,7 @@ func serve(secure bool) {
 		w.Header().Set("Content-Length", strconv.Itoa(n))
 		w.Write(bytes.Repeat([]byte("x"), n))
 	})
+	mux.HandleFunc("/who/{n}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", r.PathValue("n"), r.RemoteAddr) })
 	mux.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "probe_test.go") }) // by sendfile
 	fmt.Println(l.Addr())
 	if secure {
@@ -124,6 +132,8 @@ type seen struct {
 	sync.Mutex
 	lines   []string
 	parties [][2]string
+	bodies  []string
+	clients []string
 	over    chan struct{} // a connection ended
 }
 
@@ -135,6 +145,7 @@ func (s *seen) Exchange(x *capture.Exchange) {
 		layer = "tls"
 	}
 	s.lines = append(s.lines, fmt.Sprintf("%s %s %s %d %d/%d", layer, x.Method, x.Target, x.Status, x.Request.BodySize, x.Response.BodySize))
+	s.bodies, s.clients = append(s.bodies, string(x.Response.Body)), append(s.clients, x.Conn.Client.String())
 	var p [2]string
 	for i, party := range x.Conn.Parties {
 		if party != nil {
@@ -153,11 +164,25 @@ func (s *seen) Connection(c *capture.Summary) {
 // connections of them are over.
 func watch(t *testing.T, o Options, connections int, do func()) (*seen, capture.Counts) {
 	t.Helper()
+	return watchFor(t, o, connections, 0, nil, do)
+}
+
+// watchFor also waits for exchanges, for a while. node is what runs already of a
+// program that holds its library itself, and so is found only once it runs.
+func watchFor(t *testing.T, o Options, connections, exchanges int, node *exec.Cmd, do func()) (*seen, capture.Counts) {
+	t.Helper()
+	if node != nil {
+		in, _ := node.StdinPipe()
+		if err := node.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { in.Close(); node.Wait() }()
+	}
 	src, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &seen{over: make(chan struct{}, 1000)}
+	s := &seen{over: make(chan struct{}, 10000)}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var counts capture.Counts
@@ -169,12 +194,25 @@ func watch(t *testing.T, o Options, connections int, do func()) (*seen, capture.
 			http2.Protocol(http2.Options{}), http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{})}}, s)
 	}()
 	if o.TLS {
-		await(t, "our own library is found", func() bool {
+		await(t, "a library is found", func() bool {
 			found, _ := src.Libraries()
-			return slices.ContainsFunc(found, func(r Readable) bool { return ours(r.Path) })
+			return slices.ContainsFunc(found, func(r Readable) bool { return r.Err == nil && (node == nil || strings.Contains(r.Path, "node")) })
 		})
 	}
 	do()
+	for late := time.After(3 * time.Second); exchanges > 0; {
+		s.Lock()
+		n := len(s.lines)
+		s.Unlock()
+		if n >= exchanges {
+			break
+		}
+		select {
+		case <-late:
+			exchanges = 0
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 	for range connections {
 		select {
 		case <-s.over:
@@ -282,5 +320,197 @@ func TestInsideOfTLS(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Programs of the languages and libraries that are read, each as a client that
+// asks for /who/1 to /who/N of an address: the answer says what the server saw.
+var programs = []struct {
+	name     string
+	requests int
+	library  string // base name of what holds its TLS library
+	command  func(address string, n int) *exec.Cmd
+}{
+	{"curl (OpenSSL, one thread)", 1000, "libssl", func(address string, n int) *exec.Cmd {
+		// A connection for every hundred.
+		return exec.Command("sh", "-c", fmt.Sprintf(`for i in 0 1 2 3 4 5 6 7 8 9; do curl -sk -o /dev/null "https://%s/who/[$((i*%d+1))-$((i*%d+%d))]" || exit 1; done`, address, n/10, n/10, n/10))
+	}},
+	{"wget (GnuTLS)", 1000, "libgnutls", func(address string, n int) *exec.Cmd {
+		c := exec.Command("wget", "-q", "--no-check-certificate", "-O", "/dev/null", "-i", "-")
+		var urls strings.Builder
+		for i := range n {
+			fmt.Fprintf(&urls, "https://%s/who/%d\n", address, i+1)
+		}
+		c.Stdin = strings.NewReader(urls.String())
+		return c
+	}},
+	{"Python, blocking (OpenSSL)", 300, "libssl", func(address string, n int) *exec.Cmd {
+		return exec.Command("python3", "-c", `
+import ssl, sys, http.client
+c = ssl._create_unverified_context()
+k = None
+for i in range(int(sys.argv[2])):
+    if i % 3 == 0: k = http.client.HTTPSConnection(sys.argv[1], context=c)
+    k.request("GET", "/who/%d" % (i + 1)); k.getresponse().read()
+`, address, strconv.Itoa(n))
+	}},
+	{"Python, asyncio (OpenSSL with buffers of its own, many connections on one thread)", 1000, "libssl", func(address string, n int) *exec.Cmd {
+		return exec.Command("python3", "-c", `
+import asyncio, ssl, sys
+host, port = sys.argv[1].rsplit(":", 1)
+n, done = int(sys.argv[2]), 0
+c = ssl._create_unverified_context()
+async def some(first, count):
+    for part in range(2):
+        r, w = await asyncio.open_connection(host, int(port), ssl=c)
+        for i in range(count // 2):
+            w.write(b"GET /who/%d HTTP/1.1\r\nHost: a\r\n\r\n" % (first + part * (count // 2) + i))
+            head = await r.readuntil(b"\r\n\r\n")
+            size = [int(l.split(b":")[1]) for l in head.split(b"\r\n") if l.lower().startswith(b"content-length")][0]
+            await r.readexactly(size)
+        w.close()
+async def main(): await asyncio.gather(*(some(1 + k * (n // 20), n // 20) for k in range(20)))
+asyncio.run(main())
+`, address, strconv.Itoa(n))
+	}},
+	{"Node (OpenSSL of its own or the system's, one thread)", 1000, "node", func(address string, n int) *exec.Cmd {
+		return exec.Command("node", "-e", `
+const https = require("https"), [address, n] = process.argv.slice(1);
+const agent = new https.Agent({keepAlive: true, maxSockets: 10, rejectUnauthorized: false});
+let next = 1;
+function one() {
+  if (next > n) return;
+  const id = next++;
+  https.get("https://" + address + "/who/" + id, {agent, headers: id % 50 ? {} : {Connection: "close"}}, r => { r.resume(); r.on("end", one); }).on("error", e => { throw e; });
+}
+for (let i = 0; i < 10; i++) one();
+`, address, strconv.Itoa(n))
+	}},
+}
+
+// Requests of a thousand and connections of many: each is found, inside of TLS, and
+// given to the connection that the server saw.
+func TestLibrariesOfTLS(t *testing.T) {
+	address := server(t, "tls server")
+	for _, p := range programs {
+		t.Run(p.name, func(t *testing.T) {
+			attach := func(path string) bool { return strings.HasPrefix(filepath.Base(path), p.library) }
+			var node *exec.Cmd
+			if p.library == "node" {
+				node = exec.Command("node", "-e", "process.stdin.resume()")
+				attach = func(path string) bool {
+					base := filepath.Base(path)
+					return base == "node" || base == "nodejs" || strings.HasPrefix(base, "libnode") || strings.HasPrefix(base, "libssl")
+				}
+			}
+			o := Options{TLS: true, Attach: attach, Filter: Filter{Filter: capture.Filter{Ports: []uint16{port(t, address)}}}}
+			s, _ := watchFor(t, o, 0, p.requests, node, func() {
+				c := p.command(address, p.requests)
+				if out, err := c.CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+			})
+			seen, right, wrong := map[string]bool{}, 0, 0
+			for i, line := range s.lines {
+				if !strings.HasPrefix(line, "tls GET /who/") {
+					t.Fatalf("exchange %d: %s", i, line)
+				}
+				id, client, _ := strings.Cut(s.bodies[i], " ")
+				if !strings.HasPrefix(line, "tls GET /who/"+id+" 200 ") {
+					t.Fatalf("exchange %d: %s answered with %s", i, line, s.bodies[i])
+				}
+				if client == s.clients[i] {
+					right++
+				} else {
+					wrong++
+				}
+				seen[id] = true
+			}
+			t.Logf("%d of %d found, %d on their connection, %d on another", len(seen), p.requests, right, wrong)
+			if wrong > 0 || len(seen) < p.requests*999/1000 || right != len(seen) {
+				t.Errorf("%d of %d found, %d on their connection, %d on another", len(seen), p.requests, right, wrong)
+			}
+		})
+	}
+}
+
+// A server whose library is read, and a client whose is not: nginx says what it saw.
+func TestServerOfTLS(t *testing.T) {
+	dir := t.TempDir()
+	certificate(t, dir)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr crit;
+events {}
+http {
+  access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+  server {
+    listen %[2]s ssl http2; keepalive_requests 100; ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem;
+    location ~ ^/who/(?<id>.*)$ { default_type text/plain; return 200 "$id $remote_addr:$remote_port"; }
+  }
+}`, dir, address)
+	if err := os.WriteFile(dir+"/nginx.conf", []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nginx := exec.Command("nginx", "-p", dir, "-c", dir+"/nginx.conf")
+	nginx.Stderr = os.Stderr
+	if err := nginx.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { nginx.Process.Signal(os.Interrupt); nginx.Wait() }()
+	await(t, "nginx answers", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+		t.Run(version, func(t *testing.T) {
+			attach := func(path string) bool { return strings.HasPrefix(filepath.Base(path), "libssl") }
+			s, _ := watchFor(t, Options{TLS: true, Attach: attach, Filter: Filter{Filter: capture.Filter{Ports: []uint16{port(t, address)}}}}, 0, 500, nil, func() {
+				args := []string{"https://" + address, "GET", "/who/7", "0", "500"}
+				if version == "HTTP/2" {
+					args = append(args, "h2")
+				}
+				client(t, args...)
+			})
+			right := 0
+			for i, line := range s.lines {
+				if strings.HasPrefix(line, "tls GET /who/7 200 ") && s.bodies[i] == "7 "+s.clients[i] {
+					right++
+				}
+			}
+			if right != 500 || len(s.lines) != 500 {
+				t.Errorf("%d right of %d found of 500", right, len(s.lines))
+			}
+		})
+	}
+}
+
+// certificate writes cert.pem and key.pem.
+func certificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "EC PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
