@@ -258,6 +258,10 @@ func (w *walk) udp() capture.Counter {
 		w.next = k
 		return goOn
 	}
+	if teredoByAddress(w.p) {
+		w.next = ipv6
+		return goOn
+	}
 	if isQUIC(w.p, src == 443 || dst == 443) {
 		w.n[capture.QUICFrames]++
 	}
@@ -450,6 +454,15 @@ func (w *walk) teredo() capture.Counter {
 	}
 	w.next = ipv6
 	return goOn
+}
+
+// teredoByAddress tells the datagrams of Teredo between a client and a relay, which
+// have no port of their own: an IPv6 packet, whole, from or to an address of
+// Teredo (RFC 4380, section 2.6).
+func teredoByAddress(p []byte) bool {
+	const prefix = 0x2001_0000
+	return len(p) > 40 && p[0]>>4 == 6 && 40+int(binary.BigEndian.Uint16(p[4:])) == len(p) &&
+		(binary.BigEndian.Uint32(p[8:]) == prefix || binary.BigEndian.Uint32(p[24:]) == prefix)
 }
 
 // ayiya takes the head of AYIYA (draft-massar-v6ops-ayiya).

@@ -144,6 +144,25 @@ var wrapped = func() map[string]*capture.Frame {
 	return all
 }()
 
+// Between clients and relays of Teredo any ports do: the addresses tell.
+func TestTeredoOfRelays(t *testing.T) {
+	segment := inTCP(40000, 80, 1000, 2000, ACK|PSH, payload)
+	inner := inIPv6("2001:0:4137:9e50::1", server6, 6, segment)
+	for name, c := range map[string]struct {
+		p  []byte
+		ok bool
+	}{
+		"from a client": {inner, true}, "to a client": {inIPv6(server6, "2001:0:4137:9e50::1", 6, segment), true},
+		"other addresses": {tcp6(), false}, "a byte more": {join(inner, zero(1)), false}, "a byte less": {inner[:len(inner)-1], false}, "a head alone": {inner[:40], false},
+	} {
+		var s Segment
+		_, ok := verdictOf(t, New(Options{}), frame(1, inEthernet(0x800, inIPv4("10.9.9.1", "10.9.9.2", 17, inUDP(3797, 32900, c.p)))), &s)
+		if ok != c.ok || ok && !bytes.Equal(s.Payload, payload) {
+			t.Errorf("%s: %v, %d bytes", name, ok, len(s.Payload))
+		}
+	}
+}
+
 // check says what is wrong with s as the segment that all frames hold.
 func check(s *Segment, p []byte) string {
 	want := []netip.AddrPort{
