@@ -215,7 +215,7 @@ var Detectors = [...]Detector{
 		Yes: []string{"seed_phrase=bone bomb adapt buzz abandon anchor answer art amount apart allow bamboo", "wallet_private_key=KwDiBf89QgGbjEhKnhXJuH7LrciVrZi3qYjgd9M7rFU73sVHnoWn"}, No: []string{"mnemonic=please enter your words", "mnemonic=F5"}},
 	{ID: "oauth_client_secret", Title: "OAuth client secret", Category: Secret, Profile: LiveSecret, Alone: true,
 		Names: `client secret, oauth client secret, oauth secret, consumer secret, app client secret, oauth consumer secret, oidc secret, oidc client secret, client
-			credential secret, secret client, client secret key`,
+			credential secret, secret client, client secret key, app secret, application secret, clave secreta cliente, secret client, secreto cliente, client geheimnis, geheimnis client`,
 		Begins: []string{"GOCSPX-"}, Shape: Shape{Min: 16, Max: 200}, Check: clientSecret,
 		Yes: []string{"client_secret=2b03f04416686788e374675ca8d1faa3", "=GOC" + "SPX-DcdMre0qbk2ulhblXc0n2DJ4eURg"}, No: []string{"client_secret=********", "client_secret=your-client-secret"}},
 	{ID: "api_key", Title: "API key", Category: Secret, Profile: LiveSecret, Alone: true,
@@ -226,7 +226,7 @@ var Detectors = [...]Detector{
 			secret, jwt secret, session secret, token secret, cookie secret, secret token, cle api, clave api, chave api, chiave api, api schluessel,
 			apischluessel, klucz api, api nyckel, api avain, api anahtari, api keys, x goog api key, personal api key, server secret, client api key, dd api key,
 			dd application key, access secret, consumer key secret, admin key, root key, signing key secret, verification secret, endpoint secret,
-			client key, api zugangsschluessel, llave api, chave api, chave de api, klucz api, api sleutel, api nyckel`,
+			client key, api zugangsschluessel, llave api, chave api, chave de api, klucz api, api sleutel, api nyckel, api schluessel, apischluessel, schluessel api, schluessel, clave api, cle api, cle d api, chiave api, chave api, chave de api, klucz api, api klucz, api anahtari, klic api, rapidapi key, x rapidapi key, api nyckel, api nokkel, api sleutel, api avain`,
 		Begins: []string{"PMAK-", "lin_api_", "figd_", "sntrys_", "sntryu_", "sbp_", "pscale_tkn_", "pscale_pw_", "dp.pt.", "dp.st.", "pul-", "rubygems_", "sq0atp-", "sq0csp-", "AGE-SECRET-KEY-1", "HRKU-", "rnd_live_", "key_live_", "cfut_", "cfat_", "cfk_", "tfp_", "gsk_", "r8_", "xai-", "nvapi-", "pplx-", "FLWSECK-", "rzp_live_", "sk_prod_", "patq_", "ntn_", "secret_live_", "EAAA"},
 		Extra:  ".", Shape: Shape{Min: 16, Max: 200}, Check: token,
 		Yes: []string{"api_key=4b62def3eb65bd5838bc5a30bf6fef38", "x-api-key=9AQShURNs9SrlIALVQMcsrBbNGlbJ"}, No: []string{"api_key=REDACTED", "cache_key=e57b8dac526c2238", "public_api_key=4b62def3eb65bd5838bc5a30bf6fef38", "api_key=xxxxxxxxxxxxxxxxxxxxxxxx", "object_key=uploads/2024/consistency.avif"}},
@@ -246,7 +246,7 @@ var Detectors = [...]Detector{
 			code, unlock token, sso token, ticket granting ticket, x token, id token, id token hint, accesstoken secret, oauth token secret, rt token, web token,
 			jwt token, guest token, client token, registry auth, token value, access credential, api access token,
 			zugangstoken, zugriffstoken, token acceso, token de acceso, ficha acceso, token acesso, token de acesso, jeton d acces, token d acces, gettone di
-			accesso, toegangstoken, token dostepu, authentifizierungstoken, sitzungstoken, token sesion, token de sesion, token sessao`,
+			accesso, toegangstoken, token dostepu, authentifizierungstoken, sitzungstoken, token sesion, token de sesion, token sessao, zugriffstoken, zugangstoken, aktualisierungstoken, sitzungstoken, jeton acces, jeton access, jeton d acces, jeton rafraichissement, token acceso, token de acceso, token actualizacion, ficha acceso token, token di accesso, token accesso, token de acesso, token acesso, token dostepu, erisim tokeni, pristupovy token, toegangstoken, bearer token value, tilgangstoken, atkomsttoken`,
 		Shape: Shape{Min: 16, Max: 4096, Whole: true}, Check: accessToken,
 		Yes: []string{"access_token=psm5YMTV+BD1X8nUUZd6dRogPP7l69XSWbF7L56AYAk=", "token=162f03780ffbd510f20cdab1a5f681cf"}, No: []string{"next_page_token=Mdaeg9oSh1gNm52flbufJId34q8kCaFo", "token_type=Bearer", "csrf_token=162f03780ffbd510f20cdab1a5f681cf", "max_tokens=128000"}},
 	{ID: "bearer_token", Title: "bearer token", Category: Credential, Profile: SessionCredential, Alone: true,
@@ -257,7 +257,7 @@ var Detectors = [...]Detector{
 		Yes:   []string{"authorization=Basic YW5uOmh1bnRlcjI="}, No: []string{"authorization=Basic realm", "note=Basic understanding"}},
 	{ID: "pin_code", Title: "PIN", Category: Credential, Profile: CardAuthentication,
 		Names: `pin, card pin, user pin, pin block, atm pin, account pin, access pin, pin value, security pin, debit pin, transaction pin, mpin, upi pin, puk, sim
-			pin, puk code, unlock pin, device pin, geheimzahl, login pin, secret pin, pincode secret`,
+			pin, puk code, unlock pin, device pin, geheimzahl, login pin, secret pin, pincode secret, nip, codigo nip, clave nip, numero nip, code secret carte, codigo pin, codice pin, kod pin, pin kodu, pin kod, pincode kaart, pin tarjeta, pin number, pin karte, anshobango, kartenpin, pin code card`,
 		Shape: Shape{Min: 4, Max: 16, Digits: 4, Whole: true}, Check: pin,
 		Yes: []string{"card_pin=9301"}, No: []string{"spin=1337", "pin=true", "pin_count=4341", "pinned=1564"}},
 	{ID: "otp_code", Title: "one-time code", Category: Credential, Profile: PasswordLike,
@@ -269,13 +269,13 @@ var Detectors = [...]Detector{
 			code, mtan, your code, code is, mot de passe a usage unique, verifieringskod, onay kodu, dogrulama kodu,
 			einmalcode, einmalpasswort, code verification, code de verification, codigo verificacion, codigo de verificacion, codigo otp, codice di verifica,
 			verifizierungscode, bestaetigungscode, verificatiecode, kod weryfikacyjny, codigo de verificacao, two fa token, two fa code, 2 fa code, 2 fa token,
-			auth code 2 fa, dogrulama kodu, kode verifikasi`,
+			auth code 2 fa, dogrulama kodu, kode verifikasi, tan, tan nummer, tan number, sms tan, push tan, foto tan, code sms, code par sms, kod sms, sms kod, sms kodu, codigo sms, codigo por sms, codice sms, smscode, kode otp, kode sms, ma otp, ma xac nhan, ninsho kodo, ninsho kodo sms, injeung beonho, jianyanma, podtverzhdeniya kod, kod podtverzhdeniya, overovaci kod, ellenorzo kod, codigo de acceso, codigo acceso, codigo de seguridad sms, code acces, code de securite sms, codice accesso, pin sms, sms pin, code verif, verif code, bestatigungscode, bestatigungskode, bekreftelseskode, engangskode, engangskod, kertakayttokoodi, toegangscode, anmeldecode, zugangscode, login kod, kod logowania, kod dostepu, tek kullanimlik sifre, onay kodu sms, auth code sms, code lautet, ihr code, dein code, code de securite, votre code, ton code, tu codigo, su codigo, il tuo codice`,
 		Shape: Shape{Min: 4, Max: 8, Digits: 4, AllDigits: true}, Check: always,
 		Yes: []string{"otp=277821", "note=Your verification code is 952615."}, No: []string{"otp_length=6666", "error_code=123456", "otp=abcdef"}},
 	{ID: "security_answer", Title: "security answer", Category: Credential, Profile: PasswordLike,
 		Names: `security answer, secret answer, answer to security question, challenge answer, secret question answer, security question answer, kba answer, recovery
 			answer, respuesta secreta, respuesta de seguridad, reponse secrete, antwort sicherheitsfrage, sicherheitsantwort, resposta secreta, risposta segreta,
-			memorable answer, hint answer, security response, security reply, memorable word, password answer`,
+			memorable answer, hint answer, security response, security reply, memorable word, password answer, respuesta seguridad, respuesta pregunta seguridad, antwort sicherheit, antwort auf sicherheitsfrage, geheime antwort, reponse securite, reponse question secrete, risposta sicurezza, risposta domanda segreta, resposta seguranca, resposta pergunta secreta, odpowiedz bezpieczenstwa, tajna odpowiedz, guvenlik yaniti, gizli cevap, kontrolni otazka odpoved, sikkerhetssvar, sakerhetssvar, geheim antwoord, beveiligingsantwoord`,
 		Shape: Shape{Min: 1, Max: 120, Whole: true}, Check: answer,
 		Yes: []string{"security_answer=Rosie"}, No: []string{"security_answer=********", "security_answer=true"}},
 	{ID: "password", Title: "password", Category: Credential, Profile: PasswordLike,
@@ -287,7 +287,7 @@ var Detectors = [...]Detector{
 			truststore password, bind password, service password, proxy password, auth password, ssh password, pw, client password, pass code word, pin password,
 			userpwd, passcode, wifi key, wpa key, passkey phrase, chiave di accesso, lozinka, geslo, κωδικος, 暗证号码, password plaintext, secret pass,
 			clave acceso, clave de acceso, parola chiave, parola d ordine, kata sandi, mat khau, lozinka, geslo, adgangskode, tunnussana, wagtwoord, κωδικός
-			πρόσβασης, palavra passe, palavra chave, codigo de acceso secreto`,
+			πρόσβασης, palavra passe, palavra chave, codigo de acceso secreto, parol, parola utente, mima, kata sandi, matkhau, anshou bango, pasuwado, bimilbeonho, kodeord, clave usuario, clave ingreso, clave acceso, contrasenia, pass phrase user, pwd hash plain, lozinka korisnika, parool, slaptazodis, fjalekalimi, codigo acceso secreto, passwort neu, pwd user, userpass`,
 		Shape: Shape{Min: 1, Max: 128, Whole: true}, Check: password,
 		Yes: []string{"password=hunter2!", "note=Pwd: w6NjdBAoRVNZcec7AA. Bring it.", `query=mutation { login(user: "ann", password: "hunter2!") { id } }`}, No: []string{"password=********", "password_min_length=2048", "password_reset_url=https://shop.dev/reset", "has_password=true", "password=null", "password=is required", "password=passed", "note=please reset your password using the link"}},
 
@@ -309,7 +309,7 @@ var Detectors = [...]Detector{
 			ring me on, call us at, tel no, contact no, phone mobile, friendly name phone,
 			telefono fisso, komorkowy, numer komorkowy, ph nb, mob nb, fax nb, tel national, tel local, telefonnr, telnr, mobilnr, handynr, tlf, tlfnr, tlf
 			number, αριθμός τηλεφώνου, κινητό, gsm, gsm number, gsm nummer, telefone celular, telefone fixo, telemovel, sdt, so dien thoai, nomor telepon, nomor
-			hp, telepon, mobilni telefon, broj telefona, telefoonnr, numer kontaktowy, puhelinnro, contact tel, whatsapp`,
+			hp, telepon, mobilni telefon, broj telefona, telefoonnr, numer kontaktowy, puhelinnro, contact tel, whatsapp, denwa, denwa bango, keitai, keitai bango, keitai denwa, fon, fon number, fonnummer, festnetz, festnetznummer, mobiltelefonnummer, numero portable, portable number, numero mobile, numero mobil, numero celular, celphone, tel mobile, tel movil, tel movel, tel fixe, cep tel, ceptel, cep no, telefonnyy nomer, nomer telefona, telefonnyi, telefon mobil, telefon komorkowy, telefonszam, lianxi dianhua, yidong dianhua, jeonhwa, jeonhwa beonho, hyudaepon, mobile contact, recipient mobile, ringeren, call back on, reached at, reached on, erreichbar unter, ruckruf unter, rueckruf unter, appelez le, appelez au, joignable au, llamame al, llamar al, chiamami al, ligue para, bel me op, num de tel, numero de tel, tel num`,
 		Shape: Shape{Min: 7, Max: 24, Digits: 7}, Check: phone,
 		Yes: []string{"=+447527017223", "phone=(713) 485-1274", "note=Call me at +33-653-385-959 tomorrow"}, No: []string{"sku=379-478-0056", "phone_count=7134851274", "=7134851274", "=+12"}},
 	{ID: "date_of_birth", Title: "date of birth", Category: Personal, Profile: GovernmentID,
@@ -320,12 +320,12 @@ var Detectors = [...]Detector{
 			рождения, chusheng riqi, shengri, patient dob, customer dob, bdate, b date, birth dt, dobirth, birth, dob date, birthday date, born date, born at, d o
 			b,
 			gbdat, brth dt, tanggal lahir, ngay sinh, datum rodjenja, datum rojstva, fecha nac, fec nac, fec nacimiento, dt nascimento, dt nasc, nascimento,
-			syntymapaiva, fodselsdag, date de naissance, geb datum, gebdatum`,
+			syntymapaiva, fodselsdag, date de naissance, geb datum, gebdatum, gebdat, gebdatum, geb dat, seinengappi, seinen gappi, tanjobi, birth date, date birth, geburtstag, data rozhdeniya, den rozhdeniya, data birth, dt birth, f nacimiento, fodt, fodd, narozen, narodeny, rodjen, dogum gunu, dogum, saengnyeonwolil, birth day, date of birth iso, dob iso, dateofbirth, nacido el, nacida el, ne le, nee le, nato a, urodzony, urodzona, geboren op, d nascimento, ngaysinh`,
 		Shape: Shape{Min: 6, Max: 22, Digits: 4}, Check: birthDate,
 		Yes: []string{"dob=1984-04-03", "note=Born 02.02.1962 in Kiel", "birthday=19960611"}, No: []string{"birth_rate=1984", "dob=1884-04-03", "created_on=1984-04-03", "dob=true"}},
 	{ID: "us_ssn", Title: "US social security number", Category: Personal, Profile: GovernmentID,
 		Names: `ssn, social security number, social security, ss number, ssn number, tax payer ssn, social sec number, us ssn, soc sec number, ssnumber, social, ssn
-			tin, tin, taxpayer id, tax id, tax id number, tax payer id, tax identification number, national id, national identification number, national id number`,
+			tin, tin, taxpayer id, tax id, tax id number, tax payer id, tax identification number, national id, national identification number, national id number, ss`,
 		Shape: Shape{Min: 9, Max: 9, Digits: 9, AllDigits: true}, Check: ssn,
 		Yes: []string{"ssn=335-86-6810", "note=SSN 570-12-7998 on file", "social_security_number=335866810"}, No: []string{"ssn=000-12-3456", "ssn=***-**-7472", "part_number=351-71-7331", "note=ticket 150-69-1155 was merged", "ssn_last4=4655"}},
 	{ID: "us_itin", Title: "US taxpayer number (ITIN)", Category: Personal, Profile: GovernmentID,
@@ -346,7 +346,7 @@ var Detectors = [...]Detector{
 			kart numarasi, kredi karti, 卡号, 银行卡号, 信用卡号, カード番号, 카드번호, номер карты, yinhang kahao, kahao, card, source card number, charged to, acct pan, fpan,
 			dpan, card no, account pan, card account number,
 			kart number, ccnum, kortnr, kartennr, nomor kartu, broj kartice, cislo karty, kartyaszam, korttinumero, luottokortti, numero da tarjeta, num carte,
-			numero tarjeta credito, numero de la carte, tarjeta number`,
+			numero tarjeta credito, numero de la carte, tarjeta number, kaado number, kart numarasi, kart number, kort number, payment instrument number, instrument pan, card bancaire number, carte bancaire number, number carte bancaire, number carte, karte number, carta number, karta number, karten number, kreditkartennr, kreditkarten number, creditcardnumber, tarjeta credito number, card de credito, card credito number`,
 		Shape: Shape{Min: 12, Max: 19, Digits: 12, AllDigits: true}, Check: card,
 		Yes: []string{"=4757 6326 1840 0128", "card_number=345306175872980", "note=Charged to 36784217550778 yesterday"}, No: []string{"=4757 6326 1840 0129", "order_id=4589745249020760", "tracking_number=6011329140217073", "=4141414141414141414", "note=Order 4589-7452-4902-0760 has shipped", "score=0.4134731934960387"}},
 	{ID: "card_track", Title: "card track data", Category: Card, Profile: CardAuthentication, Alone: true,
@@ -359,7 +359,7 @@ var Detectors = [...]Detector{
 			seguridad, code de securite, codice di sicurezza, cryptogramme, cryptogramme visuel, codigo de seguranca, cvv number, cvv cvc, cav 2,
 			beveiligingscode, kod cvv, kod bezpieczenstwa, sikkerhedskode, sakerhetskod, guvenlik kodu, код безопасности,
 			card cid, codice sicurezza, codice di sicurezza, ccv, card ccv, cvn, cvn 2, card verification number, kartenpruefnummer, kartenprufnummer, codigo de
-			seguridad, cod seguridad, codigo seguranca, cryptogramme visuel, guvenlik kodu`,
+			seguridad, cod seguridad, codigo seguranca, cryptogramme visuel, guvenlik kodu, codigo seguridad card, codigo seguridad tarjeta, kod cvc, cvc kod, cvv kod, pruefcode, kartenpruefcode, codigo cvv, codigo cvc, code cvv, code cvc, codice cvv, amex cid, security code cvv`,
 		Shape: Shape{Min: 3, Max: 4, Digits: 3, AllDigits: true}, Check: cvv,
 		Yes: []string{"cvv=858", "note=CVV 498 on the back"}, No: []string{"cvv=85", "cvv=***", "status_code=404", "security_code=true"}},
 	{ID: "card_expiry", Title: "card expiry date", Category: Card, Profile: CardNumber,
@@ -370,7 +370,7 @@ var Detectors = [...]Detector{
 			data waznosci karty, expmonth, expyear, expiry month, expiry year, mm yy, card validity, gultig bis karte, expiration month, expiration year,
 			gueltig bis, gultig bis, fecha caducidad, fecha de caducidad, fecha vencimiento, fecha de vencimiento, vencimiento tarjeta, caducidad, scadenza, data
 			scadenza, validade, data validade, data de validade, vervaldatum, data waznosci, utlopsdato, giltig till, son kullanma tarihi, platnost do, date d
-			expiration, ablauf`,
+			expiration, ablauf, kort utlopsdato, card vencimiento, expiry card date, card validade, cc exp date, cc exp month, cc exp year, skt, gyldig til, voimassa, lejarat, ablaufdatum, verfallsdatum, vencimiento, verfall`,
 		Shape: Shape{Min: 3, Max: 6, Digits: 3, AllDigits: true, Whole: true}, Check: cardExpiry,
 		Yes: []string{"card_expiry=09/29", "expDate=11/2029"}, No: []string{"card_expiry=19/29", "exp=1734528294", "expires_on=1980-08-19"}},
 
@@ -378,7 +378,7 @@ var Detectors = [...]Detector{
 	{ID: "iban", Title: "bank account number (IBAN)", Category: Financial, Profile: GovernmentID, Alone: true,
 		Names: `iban, iban number, bank iban, account iban, debtor iban, creditor iban, iban code, bank account, bank account number, account number, kontonummer,
 			cuenta bancaria, numero de cuenta, compte bancaire, conto corrente, rekeningnummer, numer konta, nr konta, numero compte, konto, rekening, transfer
-			to, bankverbindung, iban nummer, coordonnees bancaires, ccc iban, iban del conto`,
+			to, bankverbindung, iban nummer, coordonnees bancaires, ccc iban, iban del conto, konto iban, cuenta, compte, rachunek, cuenta abono, cuenta cargo, konto number, bank konto, tili`,
 		Shape: Shape{Min: 15, Max: 34, Digits: 6}, Check: iban,
 		Yes: []string{"=PL25673318463210873271301865", "iban=DK16 2007 0977 9993 50", "note=IBAN CH69 4649 3246 9465 4299 3."}, No: []string{"=PL25673318463210873271301866", "product_code=DE50KPHE574650942706"}},
 	{ID: "swift_bic", Title: "bank code (BIC)", Category: Financial, Profile: WeakIdentifier,
@@ -400,7 +400,7 @@ var Detectors = [...]Detector{
 			ach account, debit account, credit account number, giro account, girokonto, bank number account, 银行账号, 账号, 口座番号, 계좌번호, номер счета, zhanghao, banka
 			hesap numarasi, hesap numarasi, cuenta corriente, sort code account number,
 			numero conta, numero da conta, conta corrente, conta bancaria, bankn, acct nb, account nb, cislo uctu, broj racuna, szamlaszam, tilinumero, kontonr,
-			nomor rekening, so tai khoan, hesap number, numero cuenta bancaria, cuenta corriente, numero compte bancaire, compte bancaire, conto bancario`,
+			nomor rekening, so tai khoan, hesap number, numero cuenta bancaria, cuenta corriente, numero compte bancaire, compte bancaire, conto bancario, koza bango, koza number, kouza bangou, kouza number, bankgiro, plusgiro, number compte, compte number, konto number, conta number, cuenta number, conto number, cta bancaria, cta number, cci, cbu, cvu, kontonr, konto nr, rachunek, numer rachunku bankowego, rachunku number, rekening number, gyeja beonho, gyejwa number, zhanghao number, yinhang zhanghao, hesap number, cont bancar, bank account no, bank acc number`,
 		Shape: Shape{Min: 6, Max: 18, Digits: 6, AllDigits: true}, Check: bankAccount,
 		Yes: []string{"account_number=6247964747", "note=Account number 37474568."}, No: []string{"account_id=6247964747", "account_number=12"}},
 	{ID: "crypto_btc", Title: "Bitcoin address", Category: Financial, Profile: Contact, Alone: true,
@@ -421,7 +421,7 @@ var Detectors = [...]Detector{
 			compensation, base compensation, total compensation, annual earnings, household income, monthly income, pay rate annual, ctc, salary amount,
 			compensation, gross income, remuneration,
 			basic pay, einkommen, bruttogehalt, nettogehalt, nettolohn, bruttolohn, monatsgehalt, salario bruto, salario base, salario mensual,
-			sueldo base, salaire brut, salaire net, retribuzione, brutoloon, palkka, brut maas, pensja, mzda, gaji`,
+			sueldo base, salaire brut, salaire net, retribuzione, brutoloon, palkka, brut maas, pensja, mzda, gaji, nenshu, nenshuu, kyuyo, gekkyu, lohn, arbeitslohn, monatslohn, jahreslohn, bruttolohn, arslon, arsinkomst, arslonn, manadslon, manedslonn, lonn, sueldo mensual, sueldo bruto, sueldo neto, remuneracion, remuneracao, retribucion, salario neto, salario liquido, salario mensal, paie, revenu annuel, revenus, reddito annuo, reddito, renda mensal, renda anual, ingresos anuales, ingresos mensuales, inkomen, jaarinkomen, dochod, pensja brutto, yillik maas, aylik maas, gelir, aylik gelir, oklad, zarabotnaya plata, zarplata, fizetes, brutto gehalt, netto gehalt, pay amount annual, basic salary, take home pay, monthly pay, annual pay, package ctc, luong, gaji pokok`,
 		Shape: Shape{Min: 4, Max: 12, Digits: 4, Whole: true}, Check: money,
 		Yes: []string{"annual_salary=89134", "gross_salary=116543.50"}, No: []string{"salary_grade=1200", "amount=89134", "salary=0"}},
 
@@ -482,19 +482,19 @@ var Detectors = [...]Detector{
 	{ID: "es_dni_nie", Title: "Spanish DNI or NIE", Category: Personal, Profile: GovernmentID,
 		Names: `dni, nif, nie, documento identidad, documento nacional de identidad, documento de identidad, dni nie, nif nie, numero dni, numero nie, numero
 			documento, numero de documento, dni number, nie number, identificacion fiscal, cedula, tax id, national id, documento, num doc, id number, vat number,
-			documento fiscal, identificador fiscal`,
+			documento fiscal, identificador fiscal, doc identidad, documento identificacion, numero identificacion`,
 		Shape: Shape{Min: 9, Max: 9, Digits: 7}, Check: dni,
 		Yes: []string{"nif=44477057W", "note=DNI: Z6111578T, gracias"}, No: []string{"nif=44477057X", "sku=44477057W"}},
 	{ID: "fr_nir", Title: "French social security number", Category: Personal, Profile: GovernmentID,
 		Names: `nir, numero securite sociale, numero de securite sociale, insee number, numero insee, securite sociale, num secu, numero secu, nss, numero ss, carte
 			vitale, numero carte vitale, social security number, social security, national id, insee, immatriculation securite sociale, secu, french ssn, code
-			insee`,
+			insee, secu sociale, sociale number, num secu sociale`,
 		Shape: Shape{Min: 13, Max: 15, Digits: 12}, Check: nir,
 		Yes: []string{"nir=236111013379052", "note=numéro de sécurité sociale: 259123540437359."}, No: []string{"nir=236111013379053", "=236111013379052"}},
 	{ID: "de_steuer_id", Title: "German tax id", Category: Personal, Profile: GovernmentID,
 		Names: `steuer id, steueridentifikationsnummer, steuer identifikationsnummer, steueridentnummer, steuer ident nummer, steuer idnr, idnr, steuernummer, steuer
 			idnummer, steuerid, tin, tax id, tax id number, tax identification number, german tax id, national id, identifikationsnummer, steuerliche
-			identifikationsnummer, taxid`,
+			identifikationsnummer, taxid, tax id de, steuer ident number, steueridentnr, steuer ident, steuer identnr, steuer identifikation, steuer identifikations number, ident number steuer`,
 		Shape: Shape{Min: 11, Max: 11, Digits: 11, AllDigits: true}, Check: steuerID,
 		Yes: []string{"steuer_id=48275904310"}, No: []string{"steuer_id=48275904311", "shipment_id=48275904310"}},
 	{ID: "nl_bsn", Title: "Dutch BSN", Category: Personal, Profile: GovernmentID,
@@ -506,7 +506,7 @@ var Detectors = [...]Detector{
 		Yes: []string{"pesel=45021162337"}, No: []string{"pesel=45021162338", "pesel=45991162337"}},
 	{ID: "se_personnummer", Title: "Swedish personal identity number", Category: Personal, Profile: GovernmentID,
 		Names: `personnummer, personal identity number, person nummer, personal number, personnr, samordningsnummer, swedish id, svenskt personnummer, national id,
-			national id number, social security number, ssn`,
+			national id number, social security number, ssn, pnr, persnr, person number, personnumer, personal id number`,
 		Shape: Shape{Min: 10, Max: 12, Digits: 10, AllDigits: true}, Check: personnummer,
 		Yes: []string{"personnummer=350313-5299", "personnummer=195012093406"}, No: []string{"personnummer=350313-5298", "org_number=350313-5299"}},
 	{ID: "fi_hetu", Title: "Finnish personal identity code", Category: Personal, Profile: GovernmentID,
@@ -536,7 +536,7 @@ var Detectors = [...]Detector{
 		Yes: []string{"medicare_number=6772593431", "note=Medicare card 5247 87126 2."}, No: []string{"medicare_number=6772593441"}},
 	{ID: "za_id", Title: "South African id number", Category: Personal, Profile: GovernmentID,
 		Names: `sa id number, rsa id, south african id, sa id, rsa id number, south african id number, za id, id number, identity number, national id, south africa
-			id, identity document number`,
+			id, identity document number, id number za, za id number, south african identity number, rsa identity number, id za`,
 		Shape: Shape{Min: 13, Max: 13, Digits: 13, AllDigits: true}, Check: southAfrican,
 		Yes: []string{"rsa_id=7801265285183"}, No: []string{"rsa_id=7801265285184", "created_at=7801265285183"}},
 	{ID: "cl_rut", Title: "Chilean RUT", Category: Personal, Profile: GovernmentID,
@@ -554,7 +554,7 @@ var Detectors = [...]Detector{
 		Names: `passport, passport number, passport no, passport id, passportnumber, passport num, reisepass, reisepassnummer, passnummer, passeport, numero de
 			passeport, numero passeport, pasaporte, numero de pasaporte, numero pasaporte, passaporto, numero passaporto, passaporte, numero do passaporte, numero
 			passaporte, paspoort, paspoortnummer, paszport, numer paszportu, passi, passin numero, passnr, pasaport, pasaport no, 护照, 护照号, 护照号码, 旅券番号, パスポート番号,
-			여권번호, паспорт, номер паспорта, huzhao, passport document number, travel document number, travel document, passport book number, pass number`,
+			여권번호, паспорт, номер паспорта, huzhao, passport document number, travel document number, travel document, passport book number, pass number, ryoken bango, ryoken number, ryoken, huzhao haoma, huzhao number, huzhaohao, yeogwon beonho, zagranpasport, pasport, nomer pasporta, seriya pasporta, cislo pasu, pas number, broj pasosa, broj putovnice, utlevelszam, numar pasaport, passi number, passnummer reise, paspor, nomor paspor, ho chieu, so ho chieu, pasaporte number, passeport number, viaje passport`,
 		Shape: Shape{Min: 6, Max: 12, Digits: 1}, Check: passport,
 		Yes: []string{"passport_no=CL9JT2363", "note=Passport number RV0067636."}, No: []string{"passport=true", "passport_expiry=2030-01-01", "passport_number=DE"}},
 	{ID: "drivers_license", Title: "driving licence number", Category: Personal, Profile: GovernmentID,
@@ -565,7 +565,7 @@ var Detectors = [...]Detector{
 			korkort, ajokortti, ehliyet, ehliyet no, 驾驶证, 驾照, 運転免許証番号, 운전면허, водительское удостоверение, driver lic number, driverlicence, dln, driving permit,
 			driver permit number, license id driver, state license number,
 			permiso conducir, permiso de conducir, licencia conducir, licencia de conducir, licencia de conduccion, patente guida, patente di guida, carta
-			conducao, carta de conducao, korkort, forerkort, ajokortti, ehliyet number, ridicsky prukaz`,
+			conducao, carta de conducao, korkort, forerkort, ajokortti, ehliyet number, ridicsky prukaz, korkort, korkortsnummer, korkorts number, forerkort, forerkortnummer, korekort, korekortnummer, ajokortti, ajokorttinumero, patente, patente guida, patente di guida, unten menkyo, unten menkyosho, menkyo, menkyosho number, jiazhao, jiashizheng, jiashizheng hao, unjeon myeonheo, prava, voditelskoe udostoverenie, ridicsky prukaz, jogositvany, vozacka dozvola, permis auto, surucu belgesi, ehliyet, ehliyet number, sim mengemudi, prawo jazdy, numer prawa jazdy, carta conducao, carteira motorista, cnh number, licencia number, licencia manejo, fuehrerscheinnr, fuehrerschein number, rijbewijs, rijbewijs number`,
 		Shape: Shape{Min: 5, Max: 20, Digits: 4}, Check: licence,
 		Yes: []string{"dl_number=P9925884", "note=Driver's license NF814357."}, No: []string{"license_no=MIT", "driver_license=valid", "software_license=P9925884"}},
 	{ID: "license_plate", Title: "vehicle registration plate", Category: Personal, Profile: Contact,
@@ -575,7 +575,7 @@ var Detectors = [...]Detector{
 			registreringsnummer, rekisterinumero, plaka, 车牌, 车牌号, ナンバープレート, 번호판, госномер, chepai, chepaihao, vehicle plate number, tag number plate, car
 			registration, licenseplate, vehicle reg, vrn, reg plate, spz,
 			plaque, matricula vehiculo, plaque immatriculation, plaque d immatriculation, numero immatriculation, numero de plaque, placa vehiculo, placa do
-			veiculo, kentekenplaat, numer rejestracyjny, registreringsnummer, rekisterinumero, rendszam, plaka number`,
+			veiculo, kentekenplaat, numer rejestracyjny, registreringsnummer, rekisterinumero, rendszam, plaka number, tablica, tablica rejestracyjna, tablice rejestracyjne, nr rejestracyjny, numer rejestracyjny, rejestracyjny number, kfz kennzeichen, kfz number, autokennzeichen, placa vehiculo, placa number, placa veiculo, matricula vehiculo, plaque immatriculation, immat, immatriculation number, targa veicolo, targa auto, numero targa, registreringsnummer, regnr, reg number, nummerplade, nummerplaat, spz, rz vozidla, rendszam, registarska oznaka, registracija, plaka number, gosnomer, nomernoy znak, chepai, chepaihao, chepai hao, sharyo bango, nomor polisi, nopol, bien so xe, vehicle reg, vehicle registration mark, vrm, plate no`,
 		Shape: Shape{Min: 3, Max: 14, Digits: 1, Whole: true}, Check: plate,
 		Yes: []string{"license_plate=MBO-4463", "plate=H-XV 3494"}, No: []string{"plate=true", "plate_count=76", "plate=dinner"}},
 	{ID: "person_name", Title: "person's name", Category: Personal, Profile: Contact,
@@ -605,7 +605,7 @@ var Detectors = [...]Detector{
 			名前, お名前, vorna, nachn, name on account, additional name, dbtr name, cdtr name, titulaire compte, nom titulaire, nom du titulaire, titular cuenta,
 			titular de la cuenta, titular da conta, intestatario, rekeninghouder, posiadacz rachunku, nama lengkap, nama depan, nama belakang, ho ten, ho va ten,
 			isim, soyisim, prezime, ime i prezime, krestni jmeno, primer nombre, segundo nombre, segundo apellido, apellido paterno, apellido materno, nombre
-			titular, nom prenom, nom naissance, nom de naissance, geburtsname, ansprechpartner, empfaengername, kontaktperson`,
+			titular, nom prenom, nom naissance, nom de naissance, geburtsname, ansprechpartner, empfaengername, kontaktperson, familiya, imya, otchestvo, fio, familienname, nachname vorname, rufname, geburtsname, maedchenname, primer apellido, segundo apellido, primer nombre, segundo nombre, apellido paterno, apellido materno, nombre y apellidos, nombres, nom complet, nom prenom, nom usage, nom de famille, nom naissance, nome cognome, nominativo, nome social, nome da mae, nome mae, imie nazwisko, imie i nazwisko, nazwisko panienskie, ad soyad, adi soyadi, adi, soyadi, jmeno, prijmeni, cele jmeno, meno, priezvisko, nev, vezeteknev, keresztnev, teljes nev, ime, prezime, prenume, nume complet, namae, shimei, onamae, myoji, mei kanji, sei kanji, seongmyeong, ireum, xingming, mingzi, xing ming, ho ten, ho va ten, nama depan, nama belakang, fornamn, efternamn, mellomnavn, mellannamn, fullt navn, account holder, account holder name, card holder, contact person, contact person name, passenger name`,
 		Shape: Shape{Min: 1, Max: 80, Whole: true}, Check: personName,
 		Yes: []string{"first_name=Orlane", "cardholderName=María del Carmen", "full_name=O'Neil-Smith, J."}, No: []string{"product_name=Soft Silk Hat", "file_name=kindly.mjs", "first_name=user_77", "name=Orlane", "full_name=https://shop.dev"}},
 	{ID: "street_address", Title: "postal address", Category: Personal, Profile: Contact,
@@ -624,7 +624,7 @@ var Detectors = [...]Detector{
 			hausanschrift, adres satiri, stras, strt name, alamat, dia chi, adresa, privatadresse, wohnadresse, lieferadresse, rechnungsadresse, lieferanschrift,
 			direccion envio, direccion de envio, direccion de entrega, adresse de livraison, adresse de facturation, adresse livraison, indirizzo di spedizione,
 			endereco de entrega, endereco residencial, adres dostawy, leveringsadresse, toimitusosoite, osoite, gateadresse, gatuadress, bezorgadres, woonadres,
-			domicilio fiscal`,
+			domicilio fiscal, strassenname, strasse hausnummer, wohnanschrift, wohnadresse, meldeadresse, lieferadresse, rechnungsadresse, postanschrift, calle, calle numero, direccion envio, direccion entrega, direccion fiscal, rue, numero rue, adresse livraison, adresse facturation, adresse domicile, via numero civico, indirizzo residenza, indirizzo consegna, rua numero, endereco entrega, endereco residencial, adres zamieszkania, adres korespondencyjny, adres dostawy, ulica numer, acik adres, ev adresi, teslimat adresi, fatura adresi, ulice, adresa, bydliste, trvale bydliste, lakcim, utca, domicilio fiscal, dia chi, alamat rumah, alamat lengkap, jusho, gojusho, dizhi, xiangxi dizhi, shouhuo dizhi, juso, adres domowy, woonadres, huisadres, bostadsadress, hemadress, osoite, kotiosoite, residential address`,
 		Shape: Shape{Min: 3, Max: 200, Whole: true}, Check: street,
 		Yes: []string{"street_address=562 Eugene Views", "line1=Arroyo Teresa, 71 1º C, Zamora", "note=My address is 683 Kuvalis Way Suite 363."}, No: []string{"bind_address=:8080", "memory_address=0x7ffe", "email_address=none", "address_family=inet", "street=true"}},
 	{ID: "postal_code", Title: "postal code", Category: Personal, Profile: WeakIdentifier,
@@ -633,7 +633,7 @@ var Detectors = [...]Detector{
 			huisnummer, zip 5, zip plus 4, 邮编, 邮政编码, 郵便番号, 우편번호, индекс, почтовый индекс, youbian, postal, zip postal, zip or postal code, eircode, pincode
 			postal, address zip, zip postal code, billing zip, shipping zip, post zip,
 			postinumero, pstlz, pst code, kode pos, postnr, postnummer, postanski broj, postna stevilka, cod postal, codpostal, codice avviamento postale, irsz,
-			post number`,
+			post number, yubin bango, yubin, yuubin bangou, youbian, youzheng bianma, upyeon beonho, psc, iranyitoszam, postikod, postinro, plz ort, cod postal, postanski broj, kode pos, ma buu chinh, zip 5, zip 4, zip plus 4, postal pin, pin code postal`,
 		Shape: Shape{Min: 3, Max: 10, Digits: 1, Whole: true}, Check: postal,
 		Yes: []string{"zip=98570", "postcode=J4C 6Z1"}, No: []string{"zip=true", "zip_status_code=404", "zip=archive"}},
 
@@ -654,7 +654,7 @@ var Detectors = [...]Detector{
 		Yes: []string{"imei=358225898645735"}, No: []string{"imei=358225898645736", "=358225898645735"}},
 	{ID: "iccid", Title: "SIM card number (ICCID)", Category: Personal, Profile: GovernmentID,
 		Names: `iccid, sim iccid, sim serial, sim number, sim card number, sim serial number, icc id, icc, euicc id, esim iccid, sim id, sim card id, ccid, sim card
-			serial, sim`, Shape: Shape{Min: 18, Max: 20, Digits: 18}, Check: iccid,
+			serial, sim, sim karten number, sim kartennummer, sim card no, numero sim, sim number serial, carte sim number, simserial`, Shape: Shape{Min: 18, Max: 20, Digits: 18}, Check: iccid,
 		Yes: []string{"iccid=8944480280512066489"}, No: []string{"iccid=8844480280512066489", "=8944480280512066489"}},
 	{ID: "advertising_id", Title: "advertising id", Category: Personal, Profile: WeakIdentifier,
 		Names: `idfa, gaid, advertising id, ad id, aaid, advertiser id, adid, google advertising id, apple advertising id, ifa, idfv, android advertising id, gps
@@ -665,7 +665,7 @@ var Detectors = [...]Detector{
 			longitude, location lat, location lng, lat lng, latlng, lat lon, latlon, lat long, latlong, coordinates, geo coordinates, gps coordinates, gps,
 			geolocation, geo location, breitengrad, laengengrad, latitud, longitud, latitudine, longitudine, geo point, coords, home lat, home lng, pickup lat,
 			pickup lng, dropoff lat, dropoff lng, last lat, last lng, position lat, position lng, start lat, start lng, end lat, end lng, origin lat, origin lng,
-			dest lat, dest lng, szerokosc geograficzna, dlugosc geograficzna, 纬度, 经度, 緯度, 経度, 위도, 경도, широта, долгота, breddegrad, lengdegrad, enlem, boylam`,
+			dest lat, dest lng, szerokosc geograficzna, dlugosc geograficzna, 纬度, 经度, 緯度, 経度, 위도, 경도, широта, долгота, breddegrad, lengdegrad, enlem, boylam, gps breite, gps laenge, geo breite, geo laenge, szerokosc, dlugosc, enlem boylam, weidu, jingdu, ido, keido`,
 		Shape: Shape{Min: 4, Max: 40, Digits: 4, Whole: true}, Check: position,
 		Yes: []string{"latitude=-8.0926799", "lng=-120.97797"}, No: []string{"latency=30.8849", "lat=191.12345", "flat_rate=56.5087", "lat=true"}},
 	{ID: "special_category", Title: "special category data", Category: Personal, Profile: HealthData,
@@ -676,7 +676,7 @@ var Detectors = [...]Detector{
 			gewerkschaft, gewerkschaftszugehoerigkeit, behinderung, orientation sexuelle, origine ethnique, appartenance syndicale, opinion politique, handicap,
 			religione, orientamento sessuale, appartenenza politica, disabilita, religiao, orientacao sexual, raca, deficiencia, religie, geloof, seksuele
 			geaardheid, etniciteit, wyznanie, orientacja seksualna, narodowosc etniczna, niepelnosprawnosc, 民族, 宗教, 宗教信仰, 政治面貌, 性取向, 인종, 종교, религия, этническая
-			принадлежность, minzu, caste, hispanic or latino, church membership, denomination, party affiliation, party membership`,
+			принадлежность, minzu, caste, hispanic or latino, church membership, denomination, party affiliation, party membership, partido, partido politico, parti politique, parti, partei, parteizugehoerigkeit, partito, partito politico, partai, orientacion politica, orientacao politica, orientamento politico, vakbond, fagforening, fackforening, sindicato, sindacato, zwiazek zawodowy, sendika, din, dini, etnik koken, etnisitas, agama, suku, ton giao, dan toc, kasta, jati, gotra, veroispovedanie, natsionalnost, vallas, nabozenstvi, vera, vjeroispovijest, shukyo, jinshu, zongjiao, minzu, jonggyo, religia, uskonto, trossamfund, etnisk bakgrund, seksuell legning, sexuell laggning, sexuelle ausrichtung`,
 		Shape: Shape{Min: 1, Max: 60, Whole: true}, Check: words1,
 		Yes: []string{"ethnicity=Hispanic"}, No: []string{"race_condition=true", "race=5", "religion=true"}},
 
@@ -699,7 +699,7 @@ var Detectors = [...]Detector{
 			mr number, unit record number, 病历号, 住院号, カルテ番号, binglihao, hospital record number, health record number, clinic number, med rec number, mpi number,
 			empi, enterprise mrn, patient record number,
 			patient file number, krankenaktennummer, patientenaktennummer, numero historia clinica, numero de historia clinica, numero dossier patient, numero
-			cartella clinica, numero prontuario, prontuario, patientennummer`, Shape: Shape{Min: 5, Max: 16, Digits: 4}, Check: recordNumber,
+			cartella clinica, numero prontuario, prontuario, patientennummer, hospital no, patient no, patienten nr, patienten number, fall number, fallnummer, aufnahmenummer, historia number, nro historia clinica, dossier patient, numero patient, patient file no, kartoteka, numer kartoteki, hasta dosya no, hasta no, dosya number, karta bolnogo, cislo karty pacienta, karutebango`, Shape: Shape{Min: 5, Max: 16, Digits: 4}, Check: recordNumber,
 		Yes: []string{"mrn=MRN9610435", "note=MRN 831099992."}, No: []string{"mrn=true", "=MRN9610435"}},
 	{ID: "health_insurance_id", Title: "health insurance id", Category: Health, Profile: HealthData,
 		Names: `health insurance id, insurance member id, member id insurance, health plan id, health insurance number, insurance id, insurance policy number, health
@@ -711,14 +711,14 @@ var Detectors = [...]Detector{
 			number, health card, hcn, ahv health, medical insurance number, medical insurance id, health insurance member id, health insurance policy number,
 			member number insurance, policy member id, hicn, 医保号, 医保卡号, 保険証番号, insurance member number, carte vitale id, health coverage id, member id health,
 			numero seguro medico, numero securite sante, numero mutuelle, numero afiliado, numero de afiliado, carte vitale, tessera sanitaria, carteira saude,
-			cartao saude, versichertennr, krankenkassennummer`, Shape: Shape{Min: 6, Max: 20, Digits: 4}, Check: recordNumber,
+			cartao saude, versichertennr, krankenkassennummer, insurance member id, policyholder id, policy holder id, kv nummer, kv number, krankenkasse nummer, krankenkassen number, versicherten id, versicherungsnummer kranken, numero afiliacion, afiliacion number, nro afiliado, afiliado number, numero assure, assure number, numero adherent, adherent number, numero tessera, tessera number, numero beneficiario salud, carteirinha, numero carteirinha, numer ubezpieczenia, ubezpieczenia number, sigorta number, sgk number, cislo pojistence, pojistenec, taj szam, taj, bpjs, nomor bpjs, hokensho bango, hokensho, hihokensha bango, yibao kahao, yibaohao, sygesikring, helsekort, kela kortti, ahv nummer, ahv number, health card no, versicherten number`, Shape: Shape{Min: 6, Max: 20, Digits: 4}, Check: recordNumber,
 		Yes: []string{"insurance_member_id=J657292151"}, No: []string{"insurance_id=true", "member_id=J657292151"}},
 	{ID: "diagnosis_code", Title: "diagnosis code (ICD-10)", Category: Health, Profile: HealthData,
 		Names: `diagnosis code, icd 10, icd 10 code, diagnosis, icd, icd code, icd 10 cm, primary diagnosis, admitting diagnosis, secondary diagnosis, dx code, dx,
 			diag code, principal diagnosis, diagnose, diagnosecode, diagnoseschluessel, diagnostico, codigo diagnostico, codigo cie, cie 10, cie 10 code, code
 			cim, cim 10, code diagnostic, diagnostic, diagnosi, codice diagnosi, codice icd, cid 10, rozpoznanie, kod rozpoznania, diagnos, diagnoosi, tani kodu,
 			诊断, 诊断编码, 疾病编码, 診断コード, диагноз, код диагноза, zhenduan, condition code, discharge diagnosis, final diagnosis, diagnosed with, diagnoses, working
-			diagnosis, diagnosis icd, icd code 10, icd 10 diagnosis`, Shape: Shape{Min: 3, Max: 7, Digits: 2}, Check: icd10,
+			diagnosis, diagnosis icd, icd code 10, icd 10 diagnosis, kodi diagnozy, kod diagnozy, kod mkb, mkb 10, mkb, icd kod, bno kod, bno, dijagnoza, diagnoza, codigo diagnostico principal, diagnostico principal, diagnostic principal, code diagnostic principal, hauptdiagnose, nebendiagnose, aufnahmediagnose, entlassdiagnose, byomei kodo, tani, icd 9, icd 11`, Shape: Shape{Min: 3, Max: 7, Digits: 2}, Check: icd10,
 		Yes: []string{"icd10=G40.909", "note=Diagnosed with A15.0."}, No: []string{"icd10=900", "section=A15.0", "diagnosis=ok"}},
 	{ID: "medical_info", Title: "medical information", Category: Health, Profile: HealthData,
 		Names: `blood type, allergies, medication, prescription, medical condition, medications, blood group, allergy, medical history, current medication, current
@@ -731,7 +731,7 @@ var Detectors = [...]Detector{
 			sanguineo, alergia, doenca, doencas, medicacao, historico medico, bloedgroep, medicijn, medicijnen, aandoening, grupa krwi, leki, choroba, alergie,
 			blodgrupp, allergier, medicin, sjukdom, veriryhma, laakitys, kan grubu, ilac, hastalik, alerji, 血型, 过敏史, 过敏, 药物, 病史, 用药, 血液型, アレルギー, 薬, 혈액형, 알레르기,
 			группа крови, аллергия, лекарство, xuexing, medical condition text, medicine, medicine name, medications list, allergy list, rx drug,
-			diagnosis text, diagnosis description, disease, illness, patient condition, presenting complaint, chief complaint, comorbidities, dosage instructions`, Shape: Shape{Min: 1, Max: 200, Whole: true}, Check: medical,
+			diagnosis text, diagnosis description, disease, illness, patient condition, presenting complaint, chief complaint, comorbidities, dosage instructions, antecedentes, antecedents, antecedentes personales, antecedentes familiares, medicacion actual, medicacion habitual, medikation, dauermedikation, arzneimittel, wirkstoff, therapie, terapia, terapia in corso, traitement, traitements, traitement en cours, medicaments en cours, enfermedades previas, enfermedades cronicas, alergia medicamentos, alergias conocidas, alergie lekowe, allergene, unvertraeglichkeiten, diagnosetext, condition description, medical condition description, leczenie, przyjmowane leki, choroby przewlekle, choroby, tedavi, ilaclar, hastaliklar, kullandigi ilaclar, lekarstvo, lekarstva, diagnoz tekst, zabolevaniya, allergii, gruppa krovi, shoujo, byoreki, byomei, kusuri, arerugi, bingshi, guominshi, yongyao, guomin, riwayat penyakit, alergi, obat, golongan darah, tien su benh, benh su, onemoci, leky, krevni skupina, betegsegek, gyogyszerek, vercsoport, bloedgroep, medicatie, allergieen, ziekten, sykdommer, medisiner, medicinering, sjukdomar, laakkeet, sairaudet`, Shape: Shape{Min: 1, Max: 200, Whole: true}, Check: medical,
 		Yes: []string{"blood_type=AB+", "medication=Sertraline 50mg"}, No: []string{"prescription=true", "allergies=0", "medication_count=3", "blood_type=null"}},
 }
 

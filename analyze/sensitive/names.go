@@ -80,6 +80,8 @@ func (w *words) add(name []byte, n int) {
 		}
 		if s := synonyms[string(w.buf[start:pos])]; s != "" && start+len(s) <= len(w.buf) {
 			pos = start + copy(w.buf[start:], s)
+		} else if k := pos - len("nummer"); k > start && (string(w.buf[k:pos]) == "nummer" || string(w.buf[k:pos]) == "numero") {
+			pos = k + copy(w.buf[k:], "number")
 		}
 		w.n++
 		w.off[w.n] = uint8(pos)
@@ -142,7 +144,34 @@ func (w *words) add(name []byte, n int) {
 		pos++
 	}
 	flush()
+	w.plain(n)
 }
+
+// plain takes the articles out of the middle of the words from n on, and puts a
+// leading "number" last: numero de la tarjeta is a card number.
+func (w *words) plain(n int) {
+	for i := w.n - 2; i > n; i-- {
+		if articles[string(w.word(i))] {
+			cut := int(w.off[i+1] - w.off[i])
+			copy(w.buf[w.off[i]:], w.buf[w.off[i+1]:w.off[w.n]])
+			for k := i + 1; k < w.n; k++ {
+				w.off[k] = w.off[k+1] - uint8(cut)
+			}
+			w.n--
+		}
+	}
+	if w.n-n == 2 && string(w.word(n)) == "number" {
+		var second [maxName]byte
+		k := copy(second[:], w.word(n+1))
+		at := int(w.off[n])
+		copy(w.buf[at:], second[:k])
+		copy(w.buf[at+k:], "number")
+		w.off[n+1] = uint8(at + k)
+	}
+}
+
+// articles and prepositions stand inside names of Romance languages.
+var articles = map[string]bool{"de": true, "del": true, "da": true, "do": true, "di": true, "du": true, "des": true, "la": true, "le": true, "el": true, "della": true, "dello": true, "dos": true, "das": true, "l": true, "d": true}
 
 // fold takes the accent from a Latin letter of two bytes and lowers Greek and
 // Cyrillic capitals; n is 0 for other characters.
@@ -205,7 +234,7 @@ var synonyms = map[string]string{
 	"lic": "license", "licence": "license", "lisence": "license", "licenses": "license",
 	"fname": "firstname", "lname": "lastname", "mname": "middlename",
 	"cred": "credential", "creds": "credential", "credentials": "credential",
-	"pswd": "password", "passwort": "passwort", "pword": "password", "passwords": "password",
+	"pswd": "password", "passwort": "password", "pword": "password", "passwords": "password",
 	"tok": "token", "tkn": "token", "tokens": "token",
 	"secrets": "secret",
 	"cc":      "creditcard", "crd": "card", "cards": "card",
@@ -214,6 +243,12 @@ var synonyms = map[string]string{
 	"dt": "date", "keys": "key", "sig": "signature",
 	"soc": "social", "secu": "security", "ids": "id", "identifier": "id", "identification": "id", "ident": "id",
 	"bday": "birthday", "conn": "connection", "db": "database", "srv": "server",
+	"numara": "number", "numarasi": "number", "bango": "number", "haoma": "number", "beonho": "number", "nomor": "number", "broj": "number", "cislo": "number", "nomer": "number", "nummern": "number",
+	"tarjeta": "card", "cartao": "card", "karty": "card", "kaart": "card", "kartu": "card", "kartice": "card", "kaado": "card",
+	"contrasena": "password", "kennwort": "password", "senha": "password", "wachtwoord": "password", "haslo": "password", "losenord": "password", "salasana": "password",
+	"heslo": "password", "jelszo": "password", "sifre": "password", "sifresi": "password", "passord": "password", "adgangskode": "password", "kodeord": "password", "lozinka": "password", "geslo": "password",
+	"nascimento": "birth", "nacimiento": "birth", "naissance": "birth", "nascita": "birth", "urodzenia": "birth", "rozhdeniya": "birth", "narozeni": "birth", "rojstva": "birth",
+	"fecha": "date", "fec": "date", "datum": "date", "dato": "date", "tarihi": "date", "tanggal": "date", "riqi": "date",
 	"cert": "certificate", "nm": "name", "cd": "code", "pub": "public", "priv": "private", "ins": "insurance", "org": "organization",
 }
 
@@ -229,7 +264,7 @@ var dictionary, phraseHeads, phraseTails = makeDictionary()
 
 func makeDictionary() (dict map[string]phrase, heads, tails map[string]bool) {
 	// Growing would cost a short run more than all else at its start.
-	dict, heads, tails = make(map[string]phrase, 3800), make(map[string]bool, 5300), make(map[string]bool, 1200)
+	dict, heads, tails = make(map[string]phrase, 4300), make(map[string]bool, 5900), make(map[string]bool, 1200)
 	var w words
 	add := func(list string, i int, f nameFlags) {
 		for p := range strings.SplitSeq(list, ",") {
@@ -278,6 +313,8 @@ var tail = wordSet(
 	"value values val text txt string str raw plain plaintext cleartext input field data content number new old current previous confirm confirmation confirmed again repeat repeated retype encoded",
 	"user customer client owner holder patient employee member person contact buyer seller payer payee sender recipient receiver beneficiary applicant guest subscriber student driver tenant traveler passenger debtor creditor account profile",
 	"primary secondary main alt alternate alternative default preferred work home office personal business private mobile emergency billing shipping delivery mailing residential permanent legal full original formatted e 164 international intl kana kanji romaji latin local native iso yyyymmdd mmddyyyy ddmmyyyy",
+	"us uk gb usa au nl br mx kr cn dk pl ch prod full complete secret sms mensual anual mensuel annuel mensile annuo mensal monatlich jaehrlich mes nuevo nueva nouveau nouvelle nuovo nuova novo nova neu neue alt aktuell actual actuel actuelle attuale atual anterior ancien vecchia antigua",
+	"versicherter versicherten mitarbeiter arbeitnehmer empleado empleada trabajador salarie employe dipendente lavoratore funcionario colaborador pracownika klienta uzytkownika paciente pasajero passager passeggero beneficiario asegurado assure assicurato segurado inhaber kontoinhaber karteninhaber musteri kullanici kullanicinin hasta kokyaku",
 	"cliente usuario titular utente utilisateur kunde kunden nutzer benutzer klient bruker kund asiakas gebruiker klant kullanici uzytkownik principal principale pro privat",
 )
 
@@ -289,6 +326,10 @@ var vetoes = wordSet(
 // qualifiers may stand before a phrase in a name without separators:
 // billingemail, userphone.
 var qualifiers = []string{"billing", "shipping", "customer", "user", "client", "primary", "contact", "new", "current", "my", "member", "account", "home", "work", "owner", "patient", "employee", "old", "confirm", "admin", "card", "str", "txt"}
+
+// compounds end words that Germanic and Finnic languages make of two.
+var compounds = [...]string{"passwort", "password", "geburtsdatum", "telefonnumber", "mobilnumber", "rufnumber", "anschrift", "kontonumber", "kartennumber", "passnumber", "versichertennumber", "patientennumber",
+	"kennzeichen", "vorname", "nachname", "telefoonnumber", "geboortedatum", "rekeningnumber", "kaartnumber", "kortnumber", "fodselsdato", "puhelinnumber", "gehalt"}
 
 // nothing is said by these names.
 var blank = wordSet(`value values val data text txt content contents input item items answer meta metadata attr attribute field x y v k q query search term param params
@@ -456,6 +497,18 @@ func lookup(joined []byte, lone bool) (phrase, bool) {
 			k += copy(b[k:], "number")
 			if p, ok := dictionary[string(b[:k])]; ok {
 				return p, true
+			}
+		}
+	}
+	if n > 9 {
+		for _, tail := range compounds {
+			if n >= len(tail)+3 && string(joined[n-len(tail):]) == tail {
+				if t := synonyms[tail]; t != "" {
+					tail = t
+				}
+				if p, ok := dictionary[tail]; ok {
+					return p, true
+				}
 			}
 		}
 	}

@@ -124,11 +124,9 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 				continue
 			}
 		}
-		if n := i - start; k&isDigit != 0 && 4 <= n && n <= 8 && hasPrefix(text[i:], " is your ") && digits(word) {
-			if rest := text[i:min(len(text), i+60)]; bytes.Contains(rest, []byte("code")) || bytes.Contains(rest, []byte("OTP")) || bytes.Contains(rest, []byte("password")) {
-				f.add(rows.otp, start, i, 0.9)
-				continue
-			}
+		if n := i - start; k&isDigit != 0 && 4 <= n && n <= 8 && i+12 < len(text) && text[i] == ' ' && digits(word) && givesCode(text[i:]) {
+			f.add(rows.otp, start, i, 0.9)
+			continue
 		}
 		end, first := extent(text, start, i)
 		joined = end
@@ -144,6 +142,25 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 			i = first
 		}
 	}
+}
+
+// givesCode reports whether what follows digits says that they are a code for the
+// reader: "482913 is your code", "… es tu código".
+func givesCode(rest []byte) bool {
+	yours := false
+	for _, s := range [...]string{" is your ", " as your ", " ist Ihr ", " ist dein ", " als ", " es tu ", " es su ", " est votre ", " est ton ", " \xc3\xa8 il tuo ", " \xc3\xa9 o seu ", " is uw ", " is je ", " to Tw"} {
+		yours = yours || hasPrefix(rest, s)
+	}
+	if !yours {
+		return false
+	}
+	rest = rest[:min(len(rest), 60)]
+	for _, s := range [...]string{"code", "Code", "OTP", "password", "passcode", "c\xc3\xb3digo", "codice", "kod"} {
+		if bytes.Contains(rest, []byte(s)) {
+			return true
+		}
+	}
+	return false
 }
 
 // opening tells marks before a value from operators.
@@ -567,7 +584,7 @@ func abbreviated(lead []byte) bool {
 }
 
 var fillers = wordSet(`is are was be to at the a an of my your his her their our for on in with as eq equals this that ist est es e sono war lautet vaut these below above
-	following here now und et y see use new using`)
+	following here now und et y see use new using reached reach back unter al au auf per para em su sua suo por naar na pod till jest to bei als`)
 
 // saying finds what is said in a sentence: a password, an address.
 func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
@@ -613,7 +630,7 @@ func (f *finder) saying(text []byte, from, start, i int, cl *class) int {
 }
 
 // leads come before an address.
-var leads = [...]string{"address is", "ship to", "deliver to", "lives at", "live at", "mail it to", "send it to"}
+var leads = [...]string{"address is", "ship to", "deliver to", "lives at", "live at", "mail it to", "send it to", "ship it to", "deliver it to"}
 
 var sayings = wordsOf("password passwd pwd passphrase passwort kennwort contrasena senha wachtwoord haslo motdepasse mdp parola pass passe contrase")
 
@@ -638,7 +655,11 @@ func (f *finder) saidPassword(text []byte, i int) int {
 		j++
 	}
 	if !sep {
-		if j == i || !(hasPrefix(text[j:], "is ") || hasPrefix(text[j:], "is: ") || hasPrefix(text[j:], "ist ") || hasPrefix(text[j:], "est ") || hasPrefix(text[j:], "es ")) {
+		is := false
+		for _, s := range [...]string{"is ", "is: ", "ist ", "lautet ", "est ", "es ", "\xc3\xa8 ", "\xc3\xa9 ", "jest ", "to ", "er "} {
+			is = is || hasPrefix(text[j:], s)
+		}
+		if j == i || !is {
 			return 0
 		}
 		for j < len(text) && text[j] != ' ' {
