@@ -43,6 +43,7 @@ type Options struct {
 	MaxTime   time.Duration // of a reader's query; 0: 60 s
 	MaxMemory uint64        // bytes of a reader's query; 0: 2 GiB
 	BatchRows int           // calls in one insert; 0: 32,768
+	DialTime  time.Duration // to reach a server; 0: 10 s
 	Layout    Layout        // of the schema, where it is made
 
 	// Log hears of changes of state; nil: nobody does.
@@ -54,6 +55,7 @@ func (o Options) filled() Options {
 	o.MaxTime = cmp.Or(o.MaxTime, time.Minute)
 	o.MaxMemory = cmp.Or(o.MaxMemory, 2<<30)
 	o.BatchRows = cmp.Or(o.BatchRows, 32_768)
+	o.DialTime = cmp.Or(o.DialTime, 10*time.Second)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

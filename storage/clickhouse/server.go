@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
@@ -65,7 +64,7 @@ func (s *Store) server() (*clickhouse.Options, error) {
 	}
 	o := &clickhouse.Options{
 		Auth:        clickhouse.Auth{Username: cmp.Or(u.User.Username(), os.Getenv("CLICKHOUSE_USER")), Password: password},
-		DialTimeout: 10 * time.Second,
+		DialTimeout: s.options.DialTime,
 		Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 	}
 	port := "9000"
