@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,8 +30,12 @@ const (
 	lifeVariable  = "PLAINSIGHT_TEST_AGENT_LIFE" // a number; 0: send what is left and end
 )
 
-// perLife is more calls than an agent writes before it is killed.
-const perLife = 1_000_000
+// perLife is more calls than an agent writes before it is killed, perAgent
+// more lives than it has.
+const (
+	perLife  = 1_000_000
+	perAgent = 10_000
+)
 
 // agentMain is an agent that writes until it is killed. It tells the last call
 // that it holds for spooled.
@@ -49,13 +54,13 @@ func agentMain() {
 
 func agentLife(k Sink, dir string, life uint64) error {
 	ctx := context.Background()
-	w, err := Open(ctx, Options{Sink: k, Agent: "agent", Spool: spool.Options{Dir: dir, SegmentBytes: 16 << 10},
-		BatchRows: 300, RecordRows: 100, FlushEvery: time.Millisecond})
+	w, err := Open(ctx, Options{Sink: k, Agent: filepath.Base(dir), Spool: spool.Options{Dir: dir, SegmentBytes: 64 << 10},
+		BatchRows: 2000, RecordRows: 100, FlushEvery: 8 * time.Millisecond})
 	if err != nil {
 		return err
 	}
 	if life == 0 {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 		defer cancel()
 		if err := w.Close(ctx); err != nil {
 			return err
@@ -82,16 +87,18 @@ func agent(t *testing.T, addr, dir string, life int) (*exec.Cmd, <-chan string) 
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil, nil
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), agentVariable+"="+addr, dirVariable+"="+dir, lifeVariable+"="+strconv.Itoa(life), "GOMAXPROCS=2")
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		err = cmd.Start()
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if err != nil {
+		t.Error(err)
+		return nil, nil
 	}
 	lines := make(chan string, 1<<16)
 	go func() {
@@ -103,24 +110,24 @@ func agent(t *testing.T, addr, dir string, life int) (*exec.Cmd, <-chan string) 
 	return cmd, lines
 }
 
-// An agent is killed at random times, two hundred times. What it held for
-// spooled is there, once.
-func TestKillsOfTheAgent(t *testing.T) {
-	e, _ := engine(t)
-	dir := filepath.Join(t.TempDir(), "spool")
-	r := rand.New(rand.NewPCG(2, 2))
-	n := kills(200)
-	spooled := make([]uint64, n+1)
-	for life := 1; life <= n; life++ {
-		cmd, lines := agent(t, e.Addr, dir, life)
-		kill := time.After(20*time.Second + time.Duration(r.IntN(30))*time.Millisecond)
+// killAgent lets an agent live so many times and kills it each time. It
+// returns how many calls each life held for spooled.
+func killAgent(t *testing.T, addr, dir string, number, lives int) (spooled []uint64) {
+	r := rand.New(rand.NewPCG(2, uint64(number)))
+	for life := 1; life <= lives; life++ {
+		cmd, lines := agent(t, addr, dir, number*perAgent+life)
+		if cmd == nil {
+			return spooled
+		}
+		kill := time.After(time.Minute)
 		var last string
 		for alive := true; alive; {
 			select {
 			case line, ok := <-lines:
 				if !ok {
 					_ = cmd.Wait()
-					t.Fatalf("the agent ended by itself: %s", last)
+					t.Errorf("an agent ended by itself: %s", last)
+					return spooled
 				}
 				if last == "" { // it has begun
 					kill = time.After(time.Duration(r.IntN(40_000)) * time.Microsecond)
@@ -128,7 +135,7 @@ func TestKillsOfTheAgent(t *testing.T) {
 				last = line
 			case <-kill:
 				if err := syscall.Kill(cmd.Process.Pid, syscall.SIGKILL); err != nil {
-					t.Fatal(err)
+					t.Error(err)
 				}
 				alive = false
 			}
@@ -137,11 +144,16 @@ func TestKillsOfTheAgent(t *testing.T) {
 			last = line
 		}
 		_ = cmd.Wait()
-		if number, ok := strings.CutPrefix(last, "spooled "); ok {
-			spooled[life], _ = strconv.ParseUint(number, 10, 64)
+		n, err := strconv.ParseUint(strings.TrimPrefix(last, "spooled "), 10, 64)
+		if err != nil {
+			t.Errorf("an agent says %q", last)
 		}
+		spooled = append(spooled, n)
 	}
-	cmd, lines := agent(t, e.Addr, dir, 0)
+	cmd, lines := agent(t, addr, dir, 0)
+	if cmd == nil {
+		return spooled
+	}
 	var said string
 	for line := range lines {
 		said = line
@@ -149,30 +161,44 @@ func TestKillsOfTheAgent(t *testing.T) {
 	if err := cmd.Wait(); err != nil || said != "held 0 corrupt 0 missing 0 duplicates 0" {
 		t.Errorf("in the end the agent says %q (%v)", said, err)
 	}
+	return spooled
+}
 
-	var rows, total uint64
-	for life := 1; life <= n; life++ {
-		total += spooled[life]
+// Agents are killed at random times, two hundred times in all. What they held
+// for spooled is there, once.
+func TestKillsOfTheAgent(t *testing.T) {
+	e, _ := engine(t)
+	const agents = 4
+	lives := max(kills(200)/agents, 1)
+	dir := t.TempDir()
+	var spooled [agents][]uint64
+	var wait sync.WaitGroup
+	for i := range spooled {
+		wait.Go(func() { spooled[i] = killAgent(t, e.Addr, filepath.Join(dir, fmt.Sprintf("agent-%d", i)), i, lives) })
 	}
-	got := ask(t, e.Addr, "SELECT count(), uniqExact(frame) FROM calls")
-	if rows = got[0]; got[0] != got[1] {
-		t.Errorf("%d calls, %d different: some are there twice", got[0], got[1])
-	}
-	for life := 1; life <= n; life++ {
-		first := uint64(life) * perLife
-		got := ask(t, e.Addr, fmt.Sprintf("SELECT count(), max(frame) FROM calls WHERE frame >= %d AND frame < %d", first, first+spooled[life]))
-		if got[0] != spooled[life] {
-			t.Errorf("life %d: %d calls of %d that were spooled", life, got[0], spooled[life])
+	wait.Wait()
+	var total uint64
+	var conditions []string
+	for i, lives := range spooled {
+		for life, n := range lives {
+			first := uint64(i*perAgent+life+1) * perLife
+			total += n
+			conditions = append(conditions, fmt.Sprintf("frame >= %d AND frame < %d", first, first+n))
 		}
 	}
-	got = ask(t, e.Addr, "SELECT count(), uniqExact(key) FROM findings FINAL WHERE run IN (SELECT run FROM findings)")
+	got := ask(t, e.Addr, "SELECT count(), uniqExact(frame) FROM calls")
 	if got[0] != got[1] {
-		t.Errorf("%d findings of %d keys", got[0], got[1])
+		t.Errorf("%d calls, %d different: some are there twice", got[0], got[1])
 	}
-	if total == 0 {
-		t.Error("no agent lived long enough to spool a row")
+	there := got[0]
+	if got = ask(t, e.Addr, "SELECT count(), uniqExact(frame) FROM calls WHERE "+strings.Join(conditions, " OR ")); got[0] != total || total == 0 {
+		t.Errorf("%d calls of %d that were spooled", got[0], total)
 	}
-	t.Logf("%d kills: %d rows spooled before them, %d there, none twice", n, total, rows)
+	got = ask(t, e.Addr, "SELECT count(), uniqExact(key, run) FROM findings FINAL")
+	if got[0] != got[1] || got[0] == 0 {
+		t.Errorf("%d findings of %d keys and runs", got[0], got[1])
+	}
+	t.Logf("%d kills: %d calls spooled before them, %d there, none twice", agents*lives, total, there)
 }
 
 // watchLogs kills when tokens were logged so many times. The channel is closed

@@ -80,7 +80,7 @@ type Options struct {
 	BatchBytes  int64         // of one insert as it is spooled, at most; 0: 8 MiB
 	FlushEvery  time.Duration // after which rows are sent however few they are; 0: 5 s
 	InsertTime  time.Duration // for one answer of the sink; 0: 60 s
-	DrainRows   float64       // a second that may always be sent: a backlog is drained at no more than that, or twice what comes in; 0: 20,000
+	DrainRows   float64       // a second that may always be sent: a backlog is drained at no more than that, or twice what comes in; 0: 5,000
 	RejectBytes int64         // of the file of rejected rows; 0: 10 MiB
 	MaxRefusals int           // of a batch with a code that is not known, after which it is rejected; 0: 120, about an hour
 
@@ -93,7 +93,7 @@ func (o Options) filled() Options {
 	o.BatchBytes = cmp.Or(o.BatchBytes, 8<<20)
 	o.FlushEvery = cmp.Or(o.FlushEvery, 5*time.Second)
 	o.InsertTime = cmp.Or(o.InsertTime, time.Minute)
-	o.DrainRows = cmp.Or(o.DrainRows, 20_000)
+	o.DrainRows = cmp.Or(o.DrainRows, 5_000)
 	o.RejectBytes = cmp.Or(o.RejectBytes, 10<<20)
 	o.MaxRefusals = cmp.Or(o.MaxRefusals, 120)
 	if o.Tables == nil {

@@ -329,7 +329,7 @@ func (trusting) Atomic(context.Context, string) (bool, error) { return true, nil
 // token. Tokens alone are seen to lose rows that were acknowledged; counting
 // after a doubt never does.
 func TestKillsOfTheEngine(t *testing.T) {
-	few := kills(12)
+	few := kills(6)
 	seen, n := killEngine(t, few, 3*few, func(k Sink) Sink { return trusting{k} })
 	switch {
 	case seen > 0:
