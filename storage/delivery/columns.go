@@ -134,6 +134,8 @@ func appendValues(b []byte, values any) ([]byte, byte, error) {
 		return mapped(b, v)
 	case []map[uint16]uint64:
 		return mapped(b, v)
+	case []map[uint32]uint64:
+		return mapped(b, v)
 	}
 	return nil, 0, fmt.Errorf("%w: %T", errKind, values)
 }
@@ -204,7 +206,7 @@ func nested[T any](b []byte, values [][]T) ([]byte, byte, error) {
 	return b, kindSlice | kind, nil
 }
 
-func mapped[K string | uint16](b []byte, values []map[K]uint64) ([]byte, byte, error) {
+func mapped[K string | uint16 | uint32](b []byte, values []map[K]uint64) ([]byte, byte, error) {
 	at := len(b)
 	b = append(b, 0)
 	var keys []K
@@ -359,6 +361,8 @@ func (d *decoder) values(had any, n int) any {
 		return mapsOf[string](d, had, n)
 	case kindMap | kindUint16:
 		return mapsOf[uint16](d, had, n)
+	case kindMap | kindUint32:
+		return mapsOf[uint32](d, had, n)
 	}
 	d.failed = true
 	return had

@@ -73,7 +73,14 @@ func TestEveryColumnComesBackAsItWas(t *testing.T) {
 	seen := map[string]bool{}
 	for n := 1; n < 40; n += 4 {
 		s, calls := samples(n)
-		for _, b := range append(storage.Batches(&s, at), storage.Calls(calls)) {
+		var traffic storage.Traffic
+		var callers storage.Callers
+		for i := range calls {
+			traffic.Add(&calls[i])
+			callers.Add(&calls[i])
+		}
+		agent := storage.AgentRow{Time: at, Agent: "a", Stages: []storage.Stage{{Name: "s", In: 3}}, SinkErrors: map[string]uint64{"connect": 1}}
+		for _, b := range append(storage.Batches(&s, at), storage.Calls(calls), traffic.Take(), callers.Take(), storage.Agents([]storage.AgentRow{agent, {}})) {
 			if b.Len == 0 {
 				continue
 			}
