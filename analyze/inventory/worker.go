@@ -30,7 +30,10 @@ type worker struct {
 	queries  body.Walker // of queries
 	recorder shape.Recorder
 	conns    map[uint64]*conn
-	loose    conn // of an exchange that came without addresses
+	spare    []*conn                   // those that ended, to be used again
+	loose    conn                      // of an exchange that came without addresses
+	servers  map[netip.AddrPort]string // how their addresses are written …
+	clients  map[netip.Addr]string     // … and those of clients
 	hosts    map[string]*service
 	names    [2]map[string][]byte // as they are, and in lower case
 	places   map[analyze.Place]analyze.Place
@@ -78,6 +81,8 @@ func newWorker(in *Inventory, n int) *worker {
 		names:   [2]map[string][]byte{{}, {}},
 		places:  map[analyze.Place]analyze.Place{},
 		fields:  map[string]*field{},
+		servers: map[netip.AddrPort]string{},
+		clients: map[netip.Addr]string{},
 	}
 	w.state.worker = n
 	w.state.folded = func() { clear(w.hosts) }
@@ -104,7 +109,7 @@ func (w *worker) conn(c *capture.Conn) *conn {
 	if !c.Server.IsValid() { // a log of exchanges: each line is a connection
 		w.loose = conn{client: w.loose.client, end: w.loose.end, clientHash: w.loose.clientHash}
 		if a := c.Client.Addr(); a != w.loose.end {
-			w.loose.setClient(a)
+			w.setClient(&w.loose, a)
 		}
 		return &w.loose
 	}
@@ -115,17 +120,36 @@ func (w *worker) conn(c *capture.Conn) *conn {
 		clear(w.conns)
 		w.state.counts[connectionsForgotten]++
 	}
-	k := &conn{at: c.Server, server: addressName(c.Server)}
-	k.setClient(c.Client.Addr())
+	var k *conn
+	if n := len(w.spare); n > 0 {
+		k, w.spare = w.spare[n-1], w.spare[:n-1]
+	} else {
+		k = new(conn)
+	}
+	k.at, k.server = c.Server, text(w.servers, c.Server, addressName)
+	w.setClient(k, c.Client.Addr())
 	w.conns[c.ID] = k
 	return k
 }
 
-func (k *conn) setClient(a netip.Addr) {
+// text is how an address is written, made once for those that come again.
+func text[A comparable](known map[A]string, a A, write func(A) string) string {
+	s, ok := known[a]
+	if !ok {
+		if len(known) >= maxHosts {
+			clear(known)
+		}
+		s = write(a)
+		known[a] = s
+	}
+	return s
+}
+
+func (w *worker) setClient(k *conn, a netip.Addr) {
 	k.end, k.client = a, ""
 	if a.IsValid() {
 		k.end = a.Unmap().WithZone("")
-		k.client = k.end.String()
+		k.client = text(w.clients, k.end, netip.Addr.String)
 	}
 	b := k.end.As16()
 	k.clientHash = tally.Hash(b[:])
@@ -798,4 +822,6 @@ func (w *worker) Connection(s *capture.Summary) {
 		e.bytes += s.Bytes[0] + s.Bytes[1]
 		e.span.Add(nano(s.End.Time))
 	}
+	*k = conn{}
+	w.spare = append(w.spare, k)
 }

@@ -280,6 +280,9 @@ func (c *conn) finishParser() {
 			c.end(s, !s.half.Done(), c.last)
 		}
 	}
+	if r, ok := c.parser.(releasable); ok {
+		r.Release()
+	}
 	c.parser = nil
 }
 

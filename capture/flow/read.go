@@ -136,6 +136,11 @@ type testator interface {
 	Upgraded() *capture.Upgrade
 }
 
+// releasable is a parser that may be used again.
+type releasable interface {
+	Release()
+}
+
 // handover ends the parser and looks at what follows in both directions, first
 // where it was found.
 func (c *conn) handover(found *side, at capture.Stamp) {

@@ -57,10 +57,15 @@ type shared struct {
 	Options
 	transaction.Pool
 	exchanges sync.Pool // *exchange
+	parsers   sync.Pool // *parser
 }
 
 func (s *shared) parser(c *capture.Conn, h capture.Handler, n *capture.Counts) capture.Parser {
-	p := &parser{shared: s, conn: c, handler: h, n: n}
+	p, ok := s.parsers.Get().(*parser)
+	if !ok {
+		p = new(parser)
+	}
+	p.shared, p.conn, p.handler, p.n = s, c, h, n
 	p.half[capture.ToClient].d = capture.ToClient
 	p.queue = p.first[:0]
 	return p

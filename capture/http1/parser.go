@@ -192,6 +192,14 @@ func (p *parser) finish() {
 	}
 }
 
+// Release gives the parser back, which was told the end of both directions. It
+// is not used after it.
+func (p *parser) Release() {
+	s, interim := p.shared, p.interim[:0]
+	*p = parser{interim: interim}
+	s.parsers.Put(p)
+}
+
 // request opens a transaction, or finds the one whose response came first. It is
 // nil where memory is out.
 func (p *parser) request() *exchange {
