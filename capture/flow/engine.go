@@ -125,18 +125,6 @@ func (k key) withoutVLAN() key {
 	return k
 }
 
-// hash spreads connections over shards, whatever their VLAN.
-func (k *key) hash() uint64 {
-	h := uint64(k.aPort)<<16 | uint64(k.bPort)
-	for _, end := range [...]*[16]byte{&k.a, &k.b} {
-		for i := 0; i < 16; i += 8 {
-			h = (h ^ binary.LittleEndian.Uint64(end[i:])) * 0x9e3779b97f4a7c15
-			h ^= h >> 32
-		}
-	}
-	return h
-}
-
 // take works on one segment, at a time of the clock and with its claim. The
 // segment is borrowed.
 func (e *Engine) take(s *packet.Segment, now, claim int64) {

@@ -136,8 +136,7 @@ func (s *shards) frame(f *capture.Frame) {
 	if !s.decoder.Decode(f, &s.segment, &s.counts) {
 		return
 	}
-	k, _ := keyOf(&s.segment)
-	sh := &s.all[k.hash()%uint64(len(s.all))]
+	sh := &s.all[uint64(s.segment.Flow)*uint64(len(s.all))>>32]
 	b := sh.filling
 	if len(b.items) > 0 && (len(b.items) == batchSegments || len(b.bytes)+len(s.segment.Bytes) > cap(b.bytes)) {
 		sh.in <- b

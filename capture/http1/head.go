@@ -44,11 +44,17 @@ type fields struct {
 	flaws     capture.Flaw
 }
 
+// usual is how many fields most heads have room in.
+const usual = 16
+
 // headers reads the lines of a head after its start line, or of a trailer, which
 // block holds whole. It joins folds in place, so block must be the parser's own.
 // At most limit fields are appended to to; the others count for the framing only.
 func (f *fields) headers(to []capture.Header, block []byte, limit int) []capture.Header {
 	f.flaws |= oddBytes(block)
+	if to == nil {
+		to = make([]capture.Header, 0, usual)
+	}
 	// Every CR should end a line.
 	crs, ends := bytes.Count(block, []byte{'\r'}), 0
 	for i := 0; i < len(block); {

@@ -81,8 +81,9 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 			shards = 1 // to hand a segment on costs as much as to read it
 		}
 	}
+	before := a.memory(ctx)
 	files, counts, err := in.read(ctx, a, shards, handler)
-	a.logMemory(ctx, &counts)
+	a.logMemory(ctx, before, &counts)
 	if err != nil && (!errors.Is(err, context.Canceled) || len(files) == 0) {
 		return nil, err
 	}
@@ -99,13 +100,22 @@ func (a *app) analyze(ctx context.Context, in *inputs, how analysis) (*analyze.S
 	return snap, err
 }
 
-// logMemory says, for those who measure, what the run allocated until now.
-func (a *app) logMemory(ctx context.Context, counts *capture.Counts) {
+// memory is what was allocated until now, nil where nobody wants to know.
+func (a *app) memory(ctx context.Context) *runtime.MemStats {
 	if !a.Log.Enabled(ctx, slog.LevelDebug) {
+		return nil
+	}
+	m := new(runtime.MemStats)
+	runtime.ReadMemStats(m)
+	return m
+}
+
+// logMemory says, for those who measure, what reading the inputs allocated.
+func (a *app) logMemory(ctx context.Context, before *runtime.MemStats, counts *capture.Counts) {
+	if before == nil {
 		return
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
+	m := a.memory(ctx)
 	a.Log.DebugContext(ctx, "inputs read", "frames", counts[capture.FramesSeen], "exchanges", counts[capture.Exchanges],
-		"mallocs", m.Mallocs, "allocated_bytes", m.TotalAlloc, "heap_bytes", m.HeapAlloc, "collections", m.NumGC)
+		"mallocs", m.Mallocs-before.Mallocs, "allocated_bytes", m.TotalAlloc-before.TotalAlloc, "heap_bytes", m.HeapAlloc, "collections", m.NumGC)
 }
