@@ -310,7 +310,10 @@ const maxSQL = 96 // tokens looked at
 // leave the place of a literal (a quote that opens none of its own, or a number)
 // and go on as SQL. Words alone are never enough.
 func sqlAttack(text []byte) *attack {
-	first := bytes.TrimLeft(text, " -+(")
+	first := text
+	for len(first) > 0 && (first[0] == ' ' || first[0] == '-' || first[0] == '+' || first[0] == '(') {
+		first = first[1:]
+	}
 	if len(first) == 0 || !digit(first[0]) && bytes.IndexByte(text, '\'') < 0 && bytes.IndexByte(text, '"') < 0 && bytes.IndexByte(text, ';') < 0 {
 		return nil
 	}
@@ -897,7 +900,7 @@ func pathAttack(text []byte) bool {
 	if climbs > 0 && (climbs >= 3 || bytes.HasPrefix(text, []byte("../../")) || bytes.HasPrefix(text, []byte(`..\..\`))) && bytes.IndexByte(text, ' ') < 0 {
 		return true
 	}
-	if climbs == 0 && (text[0] != '/' || !containsAny(prefix(text, 24), "/etc/", "/proc/", "/.", "/w", "/W")) && !containsAny(prefix(text, 16), "file:", "FILE:", "php:", "PHP:", "expect:", "C:\\", "c:\\") {
+	if climbs == 0 && (text[0] != '/' || !containsAny(prefix(text, 24), "/etc/", "/proc/", "/.", "/w", "/W")) && (bytes.IndexByte(prefix(text, 16), ':') < 0 || !containsAny(prefix(text, 16), "file:", "FILE:", "php:", "PHP:", "expect:", "C:\\", "c:\\")) {
 		return false
 	}
 	lower := strings.ToLower(string(prefix(text, 256)))
