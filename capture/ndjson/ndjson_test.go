@@ -75,3 +75,30 @@ func TestOtherFilesAreNotLogs(t *testing.T) {
 		}
 	}
 }
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(log))
+	f.Add([]byte(`{"method":"A","path":"/","client":"[::1%25x]:1","ts":"9999-12-31T23:59:59.999999999-23:59","status":-1,"reqHeaders":[["",""],["a"]]}`))
+	f.Add([]byte("\x1f\x8b\x08\x00"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var s seen
+		Sniff(text)
+		res, err := Read(context.Background(), bytes.NewReader(text), 7, &s)
+		if uint64(len(s.lines)) != res.Exchanges {
+			t.Errorf("%d exchanges, counted %d: %v", len(s.lines), res.Exchanges, err)
+		}
+		if bytes.HasPrefix(text, []byte{0x1f, 0x8b}) {
+			return
+		}
+		// No line has anything to do with another.
+		lines := uint64(0)
+		for _, l := range bytes.Split(text, []byte("\n")) {
+			if len(bytes.TrimSpace(l)) > 0 {
+				lines++
+			}
+		}
+		if err != nil || res.Exchanges+res.Invalid != lines {
+			t.Errorf("%d lines, counted %+v: %v", lines, res, err)
+		}
+	})
+}

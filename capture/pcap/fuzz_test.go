@@ -91,6 +91,9 @@ func compare(t *testing.T, b []byte, format string, all []capture.Frame) {
 		next = r.ReadPacketData
 	}
 	for i := range all {
+		if all[i].Length > 1<<20 {
+			return // it takes as much memory as a packet claims, and the process with it
+		}
 		data, info, err := calmly(next)
 		if err != nil {
 			return
