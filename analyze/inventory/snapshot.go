@@ -64,7 +64,7 @@ func (c *conclusion) service(s *service) {
 	}
 	around := s.state.Stats()
 	c.stats.Add(around)
-	ctx := posture.Context{Service: s.name, Around: around, Home: &s.state, First: v.First, Last: v.Last}
+	ctx := posture.Context{Service: s.name, Around: around, Ledger: c.state.ledger, Home: &s.state, First: v.First, Last: v.Last}
 	var found []analyze.Finding
 	for e, path := range s.tree.Endpoints() {
 		for op, r := range path.each() {

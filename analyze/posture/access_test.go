@@ -126,10 +126,11 @@ var accessSequences = []sequence{
 	}},
 	{rule: "key.in-body", worst: analyze.High, fires: [][]talk{
 		{{text: "GET /conf HTTP/1.1" + ok, hits: body("aws_access_key_id", "secret", "$.key"), tls: true}}, {{text: "GET /app.js HTTP/1.1\n---\n200\nContent-Type: application/javascript\n\nx", hits: body("stripe_key", "secret", ""), tls: true}},
-		{{text: "GET /a HTTP/1.1\n---\n500\nContent-Type: text/plain\n\nx", hits: body("github_token", "secret", "")}}, {{text: "GET /logs HTTP/1.1\n---\n200\nContent-Type: text/plain\n\nx", hits: body("slack_token", "secret", "")}},
+		{{text: "GET /a HTTP/1.1\n---\n500\nContent-Type: text/plain\n\nx", hits: body("github_token", "secret", "")}}, {{text: "GET /logs HTTP/1.1\n---\n200\nContent-Type: text/plain\n\nx", hits: body("api_key", "secret", "")}},
 		{{text: "POST /token HTTP/1.1\n---\n500\n\nx", hits: body("private_key", "secret", "")}},
 	}, silent: [][]talk{
 		{{text: "POST /api-keys HTTP/1.1" + ok, hits: body("api_key", "secret", "$.key")}}, {{text: "GET /a HTTP/1.1" + ok, hits: hit("api_key", "secret", analyze.Request, analyze.InBody, "$.key")}},
+		{{text: "GET /a HTTP/1.1" + ok, hits: body("api_key", "secret", "$.k")}}, {{text: "GET /a HTTP/1.1" + ok, hits: body("oauth_client_secret", "secret", "$.client_secret")}},
 		{{text: "GET /a HTTP/1.1" + ok, hits: tested(body("stripe_key", "secret", "$.key"))}}, {{text: "GET /a HTTP/1.1" + ok, hits: body("email", "pii", "$.email")}},
 		{{text: "GET /a HTTP/1.1" + ok, hits: body("jwt", "credential", "$.token")}}, {{text: "GET /a HTTP/1.1" + ok, hits: hit("api_key", "secret", analyze.Response, analyze.InHeader, "x-k")}},
 	}},

@@ -1,6 +1,7 @@
 package posture
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"math"
@@ -189,7 +190,7 @@ var credentialRules = []Rule{
 	{
 		Rule: analyze.Rule{ID: "key.in-body", Title: "Key in an answer", Practice: analyze.Keys, Severity: analyze.High, Level: analyze.Proved,
 			Trigger: "a provider key, API key or private key in the body of an answer: JSON, a script, a log, an error message",
-			Quiet:   "endpoints that are there to issue keys are left out, and so are publishable and test keys",
+			Quiet:   "endpoints that are there to issue keys are left out, and so are publishable and test keys; what only its field's name makes a key (sec.token-out) counts in scripts, pages, logs and errors",
 			Why:     "Whoever gets the answer has the key; in scripts and error messages that is everybody.",
 			Fix:     "Take the key out, keep it at the server, and rotate it.",
 			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-522", "CWE-798"}},
@@ -198,8 +199,9 @@ var credentialRules = []Rule{
 			if issues(o.Method, o.Path) && o.Success {
 				return
 			}
+			data := o.Success && !isStatic(o.contentType) && !isPage(o.contentType) && !bytes.HasPrefix(o.contentType, []byte("text/plain"))
 			for i := range o.Hits {
-				if h := &o.Hits[i]; h.at(analyze.Response, analyze.InBody) && h.Category == "secret" && h.Kind != "presigned_url" && !h.Test {
+				if h := &o.Hits[i]; h.at(analyze.Response, analyze.InBody) && h.Category == "secret" && !h.Test && h.Kind != "presigned_url" && h.Kind != "oauth_client_secret" && !(data && h.Kind == "api_key") {
 					e.see(h.Place, analyze.High).sample(o.At, h.Sample)
 				}
 			}
@@ -282,7 +284,7 @@ var credentialRules = []Rule{
 	{
 		Rule: analyze.Rule{ID: "inv.nonprod-in-prod", Title: "Production credentials on a test surface", Practice: analyze.Discovery, Severity: analyze.Medium, Level: analyze.Proved,
 			Trigger: "a host whose name says test, staging, dev, beta or old accepts a credential that a production host of the same site accepts too; or so a path with such a segment and the other paths of its service",
-			Quiet:   "the word must be a whole label or a part of one between dashes; both must have succeeded; publishable keys are left out",
+			Quiet:   "the word must be a whole label or a part of one between dashes, or a segment before any parameter of the path; both must have succeeded; publishable keys are left out",
 			Why:     "Such hosts are watched and patched less, and with production's users in reach.",
 			Fix:     "Keep users, keys and networks of the two apart, or take the host out of service.",
 			OWASP:   []string{"API9:2023"}, CWE: []string{"CWE-1059"}},
@@ -293,7 +295,8 @@ var credentialRules = []Rule{
 			}
 		},
 		judge: func(t *Tally, c *Context, v *verdict) bool {
-			if c.Home == nil || c.Method == "" {
+			fixed, _, _ := strings.Cut(c.Template, "{")
+			if c.Home == nil || c.Method == "" || !hasSegment([]byte(fixed), stageWords) {
 				return false
 			}
 			n := t.principals.Shared(&c.Home.callers)

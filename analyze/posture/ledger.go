@@ -59,6 +59,7 @@ type use struct {
 	callers           tally.Distinct
 	peers             []peer // some of the callers, the same on any shard
 	places            []uint64
+	taken             []uint64     // of a key: tens of seconds, and servers that accepted it
 	most              togetherness // of places that were given up
 	servers           []netip.AddrPort
 }
@@ -90,6 +91,7 @@ const (
 	usesKept    = 8
 	peersKept   = 8
 	placesKept  = 256
+	takenKept   = 128
 	daysKept    = 512
 	serversKept = 8
 	changesKept = 4
@@ -217,6 +219,9 @@ func (l *Ledger) use(o *Observation, c *Credential, service string) {
 		u.callers.Add(caller)
 		u.networks.Add(addrHash(network(client)))
 		u.called(caller, at)
+		if c.Kind == APIKey || c.Kind == Bearer {
+			u.taken = newest(u.taken, bucket(nano, o.Server), takenKept, nil)
+		}
 		u.seen(uint64(nano/minute)<<36 | uint64(uint32(addrHash(provider(client)))>>14)<<18 | agent.hash>>46)
 	}
 	switch {
@@ -248,6 +253,9 @@ func (h *held) day(nano int64) {
 // newest adds v to an ascending list without doubles that keeps the largest;
 // dropped is told what goes.
 func newest[T cmp.Ordered](list []T, v T, limit int, dropped func([]T)) []T {
+	if n := len(list); n > 0 && list[n-1] == v {
+		return list
+	}
 	i, found := slices.BinarySearch(list, v)
 	if found {
 		return list
@@ -504,9 +512,42 @@ func (u *use) merge(o *use) {
 	for _, p := range o.places {
 		u.seen(p)
 	}
+	for _, b := range o.taken {
+		u.taken = newest(u.taken, b, takenKept, nil)
+	}
 	for _, a := range o.servers {
 		u.addServer(a)
 	}
+}
+
+// bucket is ten seconds of a server.
+func bucket(nano int64, server netip.AddrPort) uint64 {
+	return uint64(nano/10e9)<<16 | (addrHash(server.Addr())+uint64(server.Port())*0x9e3779b97f4a7c15)>>48
+}
+
+// rejected reports whether a service's server, as far as it is known, did not
+// accept the credential for a minute after it refused it.
+func (l *Ledger) rejected(credential uint64, service string, at sighting) bool {
+	h, ok := l.held.Get(credential)
+	if !ok {
+		return false
+	}
+	for _, u := range h.uses {
+		if u.service != service {
+			continue
+		}
+		taken, b := tail(u.taken, takenKept), bucket(at.at.Nano, at.server)
+		if len(taken) == takenKept && taken[0] > b {
+			return false // too long ago
+		}
+		for i := uint64(1); i <= 6; i++ {
+			if _, found := slices.BinarySearch(taken, b+i<<16); found {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // told is a finding in the making.

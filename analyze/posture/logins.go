@@ -436,8 +436,8 @@ func keysOf(m map[string]bool) (list []string) {
 var loginRules = []Rule{
 	{
 		Rule: analyze.Rule{ID: "key.revoked-works", Title: "Refused key accepted again", Practice: analyze.Keys, Severity: analyze.High, Level: analyze.Inferred,
-			Trigger: "a key that an endpoint refused (401, or 403 that names the key) and accepted 60 seconds later or more",
-			Quiet:   "a 403 must say that the key is revoked or invalid: permissions and rate limits are told apart; other endpoints' refusals do not count",
+			Trigger: "a key that an endpoint refused (401, or 403 that names the key), twice or at one server, and accepted 60 seconds later or more, by another server if it refused once",
+			Quiet:   "a 403 must say that the key is revoked or invalid: permissions and rate limits are told apart; other endpoints' refusals do not count; the server that refused it must not take it anywhere within the minute after",
 			Why:     "Not every replica heard that the key was withdrawn: whoever holds it tries again.",
 			Fix:     "Check keys at one place, or spread revocations within seconds and test that.",
 			OWASP:   []string{"API2:2023"}, CWE: []string{"CWE-613"}},
@@ -452,17 +452,21 @@ var loginRules = []Rule{
 				if k.kind != aKey || v.bad == 0 || v.good == 0 {
 					return
 				}
-				gap := v.lastGood.at.Nano - v.firstBad.at.Nano
+				bad, ok := c.withdrawn(k.hash, v)
+				if !ok {
+					return
+				}
+				gap := v.lastGood.at.Nano - bad.at.Nano
 				if gap < grace {
 					return
 				}
 				t.count++
 				longest = max(longest, gap)
 				t.principals.Add(k.hash)
-				t.span.Add(v.firstBad.at.Nano)
+				t.span.Add(bad.at.Nano)
 				t.span.Add(v.lastGood.at.Nano)
-				t.sample(v.firstBad.at, v.sample)
-				t.evidence.Add(v.firstBad.at, v.firstBad.evidence)
+				t.sample(bad.at, v.sample)
+				t.evidence.Add(bad.at, bad.evidence)
 				t.evidence.Add(v.lastGood.at, v.lastGood.evidence)
 			})
 			if t.count > 0 {
@@ -542,6 +546,19 @@ var loginRules = []Rule{
 			})
 		},
 	},
+}
+
+// withdrawn returns the refusal since which a key should not work: by a server
+// that did not take it for a minute after, while another server did, or that
+// refused it again.
+func (c *Context) withdrawn(key uint64, v *subject) (sighting, bool) {
+	for i, bad := range [...]sighting{v.firstBad, v.lastBad} {
+		again := v.bad > 1 && i == 0 || bad.server != v.lastGood.server
+		if again && (c.Ledger == nil || c.Ledger.rejected(key, c.Service, bad)) {
+			return bad, true
+		}
+	}
+	return sighting{}, false
 }
 
 func (s *State) eachMade(f func(analyze.Place, *alphabet)) {

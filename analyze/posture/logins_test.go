@@ -110,12 +110,15 @@ const wrong, none = "401\n\n{\"error\":\"wrong password\"}", "401\n\n{\"error\":
 
 var loginSequences = []sequence{
 	{rule: "key.revoked-works", worst: analyze.High, fires: [][]talk{
-		cat(get(apiKey), denied(apiKey, 401), after(2*time.Minute, talk{text: get(apiKey)})),
+		cat(get(apiKey), denied(apiKey, 401), denied(apiKey, 401), after(2*time.Minute, talk{text: get(apiKey)})),
 		cat(talk{text: denied(apiKey, 401), to: "10.0.0.1:80"}, after(90*time.Second, talk{text: get(apiKey), to: "10.0.0.2:80"})),
-		cat(get(userA), denied(userA, 401), after(hour, talk{text: get(userA)})),
-		cat(get(apiKey), denied(apiKey, 403)+"\n\n{\"error\":\"key revoked\"}", after(2*time.Minute, talk{text: get(apiKey)})),
-		cat("GET /a?api_key=0123456789abcdef HTTP/1.1"+ok, "GET /a?api_key=0123456789abcdef HTTP/1.1\n---\n401", after(5*time.Minute, talk{text: "GET /a?api_key=0123456789abcdef HTTP/1.1" + ok})),
+		cat(talk{text: get(apiKey), to: "10.0.0.2:80"}, denied(apiKey, 401), after(20*time.Second, talk{text: get(apiKey), to: "10.0.0.2:80"}), after(2*time.Minute, talk{text: get(apiKey), to: "10.0.0.2:80"})),
+		cat(get(userA), denied(userA, 401), denied(userA, 401), after(hour, talk{text: get(userA)})),
+		cat(get(apiKey), talk{text: denied(apiKey, 403) + "\n\n{\"error\":\"key revoked\"}", times: 3}, after(2*time.Minute, talk{text: get(apiKey)})),
+		cat("GET /a?api_key=0123456789abcdef HTTP/1.1"+ok, "GET /a?api_key=0123456789abcdef HTTP/1.1\n---\n401", "GET /a?api_key=0123456789abcdef HTTP/1.1\n---\n401", after(5*time.Minute, talk{text: "GET /a?api_key=0123456789abcdef HTTP/1.1" + ok})),
 	}, silent: [][]talk{
+		cat(get(apiKey), denied(apiKey, 401), after(2*time.Minute, talk{text: get(apiKey)})),
+		cat(get(apiKey), denied(apiKey, 401), denied(apiKey, 401), after(20*time.Second, talk{text: get(apiKey)}), after(2*time.Minute, talk{text: get(apiKey)})),
 		cat(get(apiKey), denied(apiKey, 401), after(30*time.Second, talk{text: get(apiKey)})),
 		cat(get(apiKey), denied(apiKey, 403)+"\n\n{\"error\":\"not yours\"}", after(2*time.Minute, talk{text: get(apiKey)})),
 		cat(get(apiKey), denied(apiKey, 403)+"\nRetry-After: 30\n\n{\"error\":\"rate limit of this invalid key\"}", after(2*time.Minute, talk{text: get(apiKey)})),

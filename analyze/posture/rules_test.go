@@ -66,7 +66,7 @@ func conclude(t *testing.T, template string, talks ...talk) []analyze.Finding {
 			ledger.Observe(o, o.Host)
 		}
 	}
-	c := Context{Service: "api.example.org", Method: method, Template: template, Around: service.Stats(), First: now, Last: now, Latency: latency, Home: &service}
+	c := Context{Service: "api.example.org", Method: method, Template: template, Around: service.Stats(), First: now, Last: now, Latency: latency, Home: &service, Ledger: ledger}
 	list := endpoint.Findings(c, nil)
 	c.Method, c.Template = "", ""
 	list = service.Findings(c, list)

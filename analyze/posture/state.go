@@ -345,6 +345,7 @@ type Context struct {
 	Last      time.Time
 	Latency   *tally.Latency // of the endpoint; nil: not known
 	Home      *State         // of the service; nil: not known
+	Ledger    *Ledger        // of all credentials; nil: not known
 
 	windows *tally.Table[windowKey, *window]
 }

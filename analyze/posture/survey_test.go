@@ -248,7 +248,7 @@ func TestANewSensitiveFieldIsWorse(t *testing.T) {
 }
 
 var stageSequences = []sequence{
-	{rule: "inv.nonprod-in-prod", fires: [][]talk{
+	{rule: "inv.nonprod-in-prod", template: "/beta/a", fires: [][]talk{
 		{{text: "GET /v1/a HTTP/1.1" + by(1) + ok}, {text: "GET /beta/a HTTP/1.1" + by(1) + ok}}, {{text: "GET /v1/a HTTP/1.1" + by(1) + ok}, {text: "POST /api/old/a HTTP/1.1" + by(1) + ok, from: foreign}},
 	}, worst: analyze.Medium, silent: [][]talk{
 		{{text: "GET /v1/a HTTP/1.1" + by(1) + ok}, {text: "GET /beta/a HTTP/1.1" + by(2) + ok}}, {{text: "GET /v1/a HTTP/1.1" + ok}, {text: "GET /beta/a HTTP/1.1" + ok}},
