@@ -206,6 +206,14 @@ func (e *eyes) sources(device string) (all []analyze.Capture) {
 	return all
 }
 
+// name is what is captured with, in one word.
+func (e *eyes) name() string {
+	if e.sockets != nil {
+		return "ebpf"
+	}
+	return "packets"
+}
+
 // find finds TLS libraries until ctx is done.
 func (e *eyes) find(ctx context.Context) {
 	if e.sockets != nil {

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+	"golang.org/x/sys/unix"
 
 	"plainsight/analyze/inventory"
 	"plainsight/analyze/report"
@@ -15,6 +21,10 @@ import (
 	"plainsight/capture/flow"
 	"plainsight/cmd/internal/agent"
 	"plainsight/cmd/internal/telemetry"
+	"plainsight/storage"
+	"plainsight/storage/clickhouse"
+	"plainsight/storage/delivery"
+	"plainsight/storage/spool"
 )
 
 type watchCmd struct {
@@ -34,10 +44,17 @@ type watchCmd struct {
 	Output   []string      `short:"o" help:"Also to FILE, by its ending: .txt .json .html .sarif" placeholder:"FILE"`
 	Interval time.Duration `default:"30s" help:"Between two writings of what is known." placeholder:"DURATION"`
 	Listen   string        `default:"127.0.0.1:9464" help:"Where /metrics, /healthz and /readyz are; empty: nowhere." placeholder:"ADDRESS" env:"PLAINSIGHT_LISTEN"`
-	KeyFile  string        `help:"Key of fingerprints; made if missing" placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
+	Key      string        `name:"fingerprint-key-file" help:"Key of fingerprints; made if missing" placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
 	Rules    string        `help:"Kinds of sensitive data of your own (YAML)." placeholder:"FILE"`
 	Routes   string        `help:"Templates of your own: a list or OpenAPI document." placeholder:"FILE"`
 	Config   string        `help:"Mutes; ./plainsight.yaml if it is there." placeholder:"FILE"`
+
+	storeFlags
+	Keep  bool   `help:"Keep what is found in the local store."`
+	Spool string `help:"Directory where rows wait for the store." placeholder:"DIR" env:"PLAINSIGHT_SPOOL"`
+	Agent string `help:"Name of this agent, stable over restarts; else that of the host." placeholder:"NAME" env:"PLAINSIGHT_AGENT"`
+	Node  string `help:"Name of this node; else that of the host." placeholder:"NAME" env:"NODE_NAME"`
+	Calls string `default:"all" help:"Rows of exchanges to keep: all, none, or one of N as 1/N; statistics count all." placeholder:"SHARE"`
 }
 
 // Help is shown below the flags.
@@ -56,7 +73,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	key, err := readKey(c.KeyFile, false)
+	key, err := readKey(c.Key, c.keeps())
 	if err != nil {
 		return err
 	}
@@ -80,11 +97,18 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer eyes.close()
+	store, closeStore, err := c.openStore(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
 	watcher := agent.New(agent.Options{
 		Inventory:  inventory.Options{Key: key, Version: version, Routes: routes, Rules: rules},
 		Flow:       flow.Options{Protocols: protocols(true), Logger: a.Log},
 		Interval:   c.Interval,
+		Sink:       sinkOf(store),
 		Sources:    eyes.sources(c.Interface),
+		Host:       agent.Host{Kernel: kernelRelease(), Source: eyes.name(), Lost: eyes.lost},
 		NotVisible: eyes.notVisible,
 	})
 	eyes.join(watcher)
@@ -94,7 +118,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 		ctx, cancel = context.WithTimeout(ctx, c.For)
 		defer cancel()
 	}
-	stopServing, err := c.serve(ctx, a, watcher, eyes)
+	stopServing, err := c.serve(ctx, a, watcher, eyes, store)
 	if err != nil {
 		return err
 	}
@@ -125,7 +149,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 }
 
 // serve serves metrics and health.
-func (c *watchCmd) serve(ctx context.Context, a *app, w *agent.Agent, e *eyes) (stop func(), err error) {
+func (c *watchCmd) serve(ctx context.Context, a *app, w *agent.Agent, e *eyes, store *agent.Store) (stop func(), err error) {
 	if c.Listen == "" {
 		return func() {}, nil
 	}
@@ -151,6 +175,13 @@ func (c *watchCmd) serve(ctx context.Context, a *app, w *agent.Agent, e *eyes) (
 			s := telemetry.State{Capture: h.Counts, Kernel: e.kernel(), Started: started}
 			if !h.Last.IsZero() {
 				s.Lag = max(0, time.Since(h.Last))
+			}
+			if store != nil {
+				d := store.Stats()
+				s.Sink, s.Lost = &d, store.Lost()
+				if !d.Ready {
+					s.Ready = errStore
+				}
 			}
 			return s
 		})); err != nil {
@@ -186,4 +217,89 @@ func (a *app) status(w *agent.Agent, e *eyes) (stop func()) {
 		}
 	}()
 	return func() { close(quit); <-ended }
+}
+
+// errStore says that a person must do something about the store.
+var errStore = errors.New("the store does not take rows")
+
+// keeps reports whether what is found is to be kept.
+func (c *watchCmd) keeps() bool { return c.Keep || c.Store != "" }
+
+// openStore opens the road to the store, if one is asked for. The store need not
+// be there.
+func (c *watchCmd) openStore(ctx context.Context, a *app) (*agent.Store, func(), error) {
+	sampling, err := sampling(c.Calls)
+	if err != nil || !c.keeps() {
+		return nil, func() {}, err
+	}
+	o := c.storeFlags.options(a)
+	o.Create = true
+	sink, err := clickhouse.NewSink(o)
+	if err != nil {
+		return nil, nil, storeError(err)
+	}
+	dir := c.Spool
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, nil, hintError{err, "name a directory with --spool"}
+		}
+		dir = filepath.Join(cache, "plainsight", "spool")
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, nil, err
+	}
+	name := cmp.Or(c.Agent, host)
+	w, err := delivery.Open(ctx, delivery.Options{Sink: sink, Spool: spool.Options{Dir: dir}, Agent: name, Log: a.Log})
+	if err != nil {
+		sink.Close()
+		return nil, nil, fmt.Errorf("open the spool: %w", err)
+	}
+	store := agent.NewStore(w, agent.StoreOptions{Watch: storage.Watch{Agent: name, Node: cmp.Or(c.Node, host), Version: version}, Sampling: sampling, Log: a.Log})
+	return store, func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTime)
+		defer cancel()
+		if err := w.Close(end); err != nil {
+			a.Log.Warn("not all rows reached the store; they are sent at the next start", "error", err)
+		}
+		if err := sink.Close(); err != nil {
+			a.Log.Warn("the store was not closed", "error", err)
+		}
+	}, nil
+}
+
+// sendTime is how long what waits is sent once the agent is told to stop; the
+// rest stays in the spool.
+const sendTime = 10 * time.Second
+
+// sinkOf keeps a store that is not there from looking like one.
+func sinkOf(s *agent.Store) agent.Sink {
+	if s == nil {
+		return nil
+	}
+	return s
+}
+
+// sampling reads how many calls are kept: one of so many, 0 for none.
+func sampling(text string) (uint16, error) {
+	switch text {
+	case "all":
+		return 1, nil
+	case "none":
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(strings.TrimPrefix(text, "1/"), 10, 16); err == nil && strings.HasPrefix(text, "1/") && n > 0 {
+		return uint16(n), nil
+	}
+	return 0, usagef("--calls %s: want all, none, or 1/N as 1/100", text)
+}
+
+// kernelRelease is the version of the kernel (uname(2)).
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
 }

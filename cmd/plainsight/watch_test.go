@@ -23,6 +23,7 @@ import (
 
 	"plainsight/capture"
 	"plainsight/capture/live"
+	"plainsight/storage/embedded/embeddedtest"
 )
 
 // The ends of the traffic of these tests are this binary again: an agent does not
@@ -312,6 +313,44 @@ func TestWatchRefusals(t *testing.T) {
 		cancel()
 		if code == exitDone || !strings.Contains(log.String(), c.want) {
 			t.Errorf("%v: %d %s", c.args, code, &log)
+		}
+	}
+}
+
+// What an agent sees is in the store while it watches, and once when it was told
+// to stop and started again.
+func TestWatchKeepsInTheStore(t *testing.T) {
+	embeddedtest.Require(t)
+	address, ask := party(t)
+	_, port, _ := net.SplitHostPort(address)
+	dir := t.TempDir()
+	store := filepath.Join(dir, "store")
+	for life := range 2 {
+		watching(t, ask, "plainsight_sink_up 1\n", "--source", "ebpf", "--no-tls", "-p", port, "--format", "none", "--interval", "1s",
+			"--store", store, "--spool", filepath.Join(dir, "spool"), "--agent", "one", "--fingerprint-key-file", filepath.Join(dir, "key"))
+		questions := []struct{ what, sql, want string }{
+			{"calls", "SELECT count() FROM calls_current", fmt.Sprint(40 * (life + 1))},
+			{"calls by minute", "SELECT sum(calls) FROM traffic_minute_current", fmt.Sprint(40 * (life + 1))},
+			{"requests of endpoints", "SELECT sum(requests) FROM endpoints_current", fmt.Sprint(40 * (life + 1))},
+			{"lives of the agent", "SELECT uniq(run) FROM agents WHERE agent = 'one'", fmt.Sprint(life + 1)},
+			{"exchanges that it tells of", "SELECT max(exchanges) FROM agents WHERE agent = 'one' AND source = 'ebpf'", "40"},
+			{"findings", "SELECT count() FROM findings_open WHERE rule = 'enc.clear-credential'", "3"},
+			{"cards", "SELECT count() FROM sensitive_current WHERE kind = 'credit_card'", "1"},
+			{"calls of nobody", "SELECT count() FROM calls_current WHERE principal = '' OR service != '" + address + "'", "0"},
+		}
+		sql := "SELECT"
+		for i, q := range questions {
+			sql += fmt.Sprintf(" (%s) AS q%d,", q.sql, i)
+		}
+		var out, log bytes.Buffer
+		if code := run(t.Context(), []string{"query", "--store", store, "--format", "csv", strings.TrimSuffix(sql, ",")}, strings.NewReader(""), &out, &log); code != exitDone {
+			t.Fatal(log.String())
+		}
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		for i, got := range strings.Split(lines[len(lines)-1], ",") {
+			if q := questions[i]; got != q.want {
+				t.Errorf("life %d, %s: %s, want %s", life, q.what, got, q.want)
+			}
 		}
 	}
 }

@@ -5,17 +5,24 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"plainsight/analyze"
 	"plainsight/analyze/inventory"
 	"plainsight/capture"
 	"plainsight/capture/flow"
+	"plainsight/storage"
 )
 
 // Sink takes what an agent concludes. Its methods do not wait for a store: what
@@ -25,6 +32,8 @@ type Sink interface {
 	Calls(calls []analyze.Call)
 	// Conclude takes what is known by now; it takes the place of what was.
 	Conclude(s *analyze.Snapshot)
+	// Tell takes how the agent does. The sink fills in who it is and how it does itself.
+	Tell(row storage.AgentRow)
 }
 
 // Options say how an agent works. Zero fields have the defaults.
@@ -34,8 +43,15 @@ type Options struct {
 	Interval  time.Duration     // between two conclusions. 0: 30 s
 	Sink      Sink              // nil: conclusions are for who asks
 	Sources   []analyze.Capture // what is captured with, for the snapshot
+	Host      Host              // what the agent tells of itself beside its counters
 	// NotVisible says what the sources know that they do not see, in sentences.
 	NotVisible func() []string
+}
+
+// Host is where an agent runs, and with what.
+type Host struct {
+	Kernel, Source string
+	Lost           func() uint64 // events and frames that the kernel had no room for
 }
 
 // Agent analyses what its sources yield. Add sources, then call Run.
@@ -168,6 +184,7 @@ func (a *Agent) Run(ctx context.Context, grace time.Duration) error {
 	}
 	if a.o.Sink != nil {
 		a.o.Sink.Conclude(a.snapshot())
+		a.o.Sink.Tell(a.row(a.health()))
 	}
 	select {
 	case err := <-failed:
@@ -181,6 +198,7 @@ func (a *Agent) Run(ctx context.Context, grace time.Duration) error {
 func (a *Agent) conclude() {
 	if a.o.Sink != nil {
 		a.o.Sink.Conclude(a.Snapshot())
+		a.o.Sink.Tell(a.row(a.Health()))
 	}
 }
 
@@ -212,16 +230,64 @@ type Health struct {
 	Last   time.Time // of the traffic that was read last
 }
 
-// Health tells how the agent does. It does not keep shards waiting for longer
-// than a copy takes.
+// Health tells how the agent does. It keeps no shard waiting for longer than a
+// copy takes.
 func (a *Agent) Health() (h Health) {
 	for _, s := range a.shards {
 		s.mu.Lock()
-		h.Counts.Add(s.engine.Counts())
-		if s.last.After(h.Last) {
-			h.Last = s.last
-		}
+		h.add(s)
 		s.mu.Unlock()
 	}
 	return h
+}
+
+// health is Health where all shards stand still.
+func (a *Agent) health() (h Health) {
+	for _, s := range a.shards {
+		h.add(s)
+	}
+	return h
+}
+
+func (h *Health) add(s *shard) {
+	h.Counts.Add(s.engine.Counts())
+	if s.last.After(h.Last) {
+		h.Last = s.last
+	}
+}
+
+// row is what the store is told of the agent.
+func (a *Agent) row(h Health) storage.AgentRow {
+	n := &h.Counts
+	row := storage.AgentRow{
+		Time: time.Now(), Kernel: a.o.Host.Kernel, Source: a.o.Host.Source,
+		Gaps: n[capture.StreamGaps], GapBytes: n[capture.StreamGapBytes], Exchanges: n[capture.Exchanges],
+		Goroutines: uint64(runtime.NumGoroutine()),
+	}
+	ignored := n[capture.FramesIgnoredNotIP] + n[capture.FramesIgnoredNotTCP] + n[capture.FramesIgnoredLink] + n[capture.FramesIgnoredFiltered]
+	dropped := n[capture.FramesDroppedMalformed] + n[capture.FramesDroppedTruncated] + n[capture.FramesDroppedFragment]
+	row.Stages = []storage.Stage{
+		{Name: "decoder", In: n[capture.FramesSeen], Passed: n[capture.FramesAnalysed], Ignored: ignored, Dropped: dropped},
+		{Name: "parser", In: n[capture.Exchanges] + n[capture.ExchangesDiscarded], Passed: n[capture.Exchanges], Dropped: n[capture.ExchangesDiscarded]},
+	}
+	if a.o.Host.Lost != nil {
+		row.RingDrops = a.o.Host.Lost()
+	}
+	if !h.Last.IsZero() {
+		row.Lag = max(0, time.Since(h.Last))
+	}
+	if limit := debug.SetMemoryLimit(-1); limit < 1<<62 {
+		row.MemoryLimit = uint64(limit)
+	}
+	var use syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &use) == nil {
+		row.CPU = time.Duration(use.Utime.Nano() + use.Stime.Nano())
+	}
+	if b, err := os.ReadFile("/proc/self/statm"); err == nil { // proc(5): size and resident, in pages
+		if f := bytes.Fields(b); len(f) > 1 {
+			pages, _ := strconv.ParseUint(string(f[1]), 10, 64)
+			row.Memory = pages * uint64(os.Getpagesize())
+		}
+	}
+	return row
 }
