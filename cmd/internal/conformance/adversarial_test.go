@@ -260,6 +260,7 @@ func TestScenarios(t *testing.T) {
 		}
 		found, r := exchanges(t, capture)
 		survived(t, name, r, idle, e)
+		addsUp(t, name, r)
 		if wrong := e.judge(found); wrong != "" {
 			t.Logf("%-32s %s", name, wrong)
 		} else {
@@ -370,6 +371,7 @@ func TestOtherEnginesCaptures(t *testing.T) {
 		}](t, shared(t, "adversarial", file)) {
 			found, r := exchanges(t, shared(t, "adversarial", c.File))
 			survived(t, c.ID, r, 0, c.Expect)
+			addsUp(t, c.ID, r)
 			wrong := c.Expect.judge(found)
 			if why, ok := disputed[c.ID]; ok {
 				t.Logf("disputed %s: %s; %s", c.ID, wrong, why)
