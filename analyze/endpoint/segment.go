@@ -86,6 +86,15 @@ func extension(s []byte) (stem, tail []byte) {
 	return s[:i], s[i:]
 }
 
+// tail splits from a segment what may stand after a value in it: an extension, or
+// an operation after a colon, as in jobs/nightly:cancel.
+func tail(s []byte) (stem, tail []byte) {
+	if i := bytes.LastIndexByte(s, ':'); i > 0 && i < len(s)-2 && letters(s[i+1:]) && bytes.IndexByte(s[:i], ':') < 0 {
+		return s[:i], s[i:]
+	}
+	return extension(s)
+}
+
 // extensions are those of the files and representations that APIs serve.
 var extensions = set("json", "xml", "csv", "tsv", "yaml", "yml", "txt", "html", "htm", "pdf", "png", "jpg", "jpeg", "gif", "svg", "webp", "ico",
 	"js", "ts", "css", "md", "go", "py", "rb", "sh", "sql", "java", "php", "zip", "gz", "tar", "xlsx", "xls", "docx", "doc", "pptx",

@@ -49,3 +49,26 @@ func TestSmallCaptures(t *testing.T) {
 		}
 	}
 }
+
+// Operations after a colon are told from the values that they follow, spelled
+// like words though these are.
+func TestOperationsAfterAColon(t *testing.T) {
+	tree := NewTree(Options{}, newNote)
+	for _, name := range []string{"nightly", "early-bird", "blue_moon", "long-haul", "backfill-eu", "quarter"} {
+		for range 3 {
+			for _, x := range []struct{ method, path, fields string }{
+				{"GET", "/v1/jobs/" + name, "id state steps"}, {"POST", "/v1/jobs/" + name + ":cancel", "cancelled when"}, {"POST", "/v1/jobs/" + name + ":retry", "attempt queue"},
+			} {
+				exchange{line: x.method + " " + x.path, fields: x.fields}.into(tree)
+			}
+		}
+	}
+	var got []string
+	for e := range tree.Endpoints() {
+		got = append(got, e.Method+" "+e.Template)
+	}
+	want := []string{"GET /v1/jobs/{job_id}", "POST /v1/jobs/{job_id}:cancel", "POST /v1/jobs/{job_id}:retry"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -172,7 +172,7 @@ func (v *View[R]) route(method string, path []byte) (found *merged[R], way []*gr
 		pattern, _, _ := v.tree.read([]byte(name), g.name, depth, last)
 		part := string(pattern)
 		file := ""
-		if _, tail := extension([]byte(name)); tail != nil {
+		if _, tail := tail([]byte(name)); tail != nil {
 			file = "{}" + string(tail)
 		}
 		for i, key := range [...]string{name, part, file, "{}"} {

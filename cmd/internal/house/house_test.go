@@ -40,20 +40,21 @@ var edges = map[string][]string{
 	"capture/transaction": {"capture", "capture/coding"},
 	"capture/websocket":   {"capture"},
 
-	"analyze":                     {"std"},
-	"analyze/body":                {},
-	"analyze/drift":               {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture"}, // how paths and names are written, routes, the order of findings
-	"analyze/endpoint":            {"analyze", "analyze/body", "analyze/shape"},                       // like bodies, and values in them, are evidence for one template
-	"analyze/exchanges":           {"analyze", "capture"},
-	"analyze/inventory":           {"analyze", "analyze/body", "analyze/endpoint", "analyze/operation", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
-	"analyze/openapi":             {"analyze", "analyze/endpoint"}, // the routes of documents
-	"analyze/openapi/openapitest": {},
-	"analyze/operation":           {"analyze"},
-	"analyze/posture":             {"analyze", "analyze/body", "analyze/sensitive", "analyze/tally"},
-	"analyze/report":              {"analyze"},
-	"analyze/sensitive":           {"analyze", "analyze/body"},
-	"analyze/shape":               {"analyze", "analyze/body"},
-	"analyze/tally":               {"analyze"},
+	"analyze":                       {"std"},
+	"analyze/body":                  {},
+	"analyze/drift":                 {"analyze", "analyze/body", "analyze/endpoint", "analyze/posture"}, // how paths and names are written, routes, the order of findings
+	"analyze/endpoint":              {"analyze", "analyze/body", "analyze/shape"},                       // like bodies, and values in them, are evidence for one template
+	"analyze/endpoint/endpointtest": {"analyze", "analyze/body", "analyze/endpoint", "analyze/shape"},   // what package endpoint is judged by
+	"analyze/exchanges":             {"analyze", "capture"},
+	"analyze/inventory":             {"analyze", "analyze/body", "analyze/endpoint", "analyze/operation", "analyze/posture", "analyze/sensitive", "analyze/shape", "analyze/tally", "capture"},
+	"analyze/openapi":               {"analyze", "analyze/endpoint"}, // the routes of documents
+	"analyze/openapi/openapitest":   {},
+	"analyze/operation":             {"analyze"},
+	"analyze/posture":               {"analyze", "analyze/body", "analyze/sensitive", "analyze/tally"},
+	"analyze/report":                {"analyze"},
+	"analyze/sensitive":             {"analyze", "analyze/body"},
+	"analyze/shape":                 {"analyze", "analyze/body"},
+	"analyze/tally":                 {"analyze"},
 
 	"storage":                       {"analyze"},
 	"storage/clickhouse":            {"analyze", "storage", "storage/embedded"},         // one dialect, two engines
