@@ -192,8 +192,8 @@ var inputRules = []Rule{
 	},
 	{
 		Rule: analyze.Rule{ID: "hpp", Title: "One parameter with two values", Practice: analyze.Validation, Severity: analyze.Low, Level: analyze.Inferred,
-			Trigger: "the same query parameter twice with different values in a request that succeeds, in at most a tenth of ten or more successes and from at most two callers",
-			Quiet:   "names that end in [] and parameters that are lists, as others repeat them too, are left out",
+			Trigger: "a query parameter that says who, what, how much or where to (id, user, role, amount, redirect …) twice with different values in a request that succeeds, in at most a tenth of ten or more successes and from at most two callers",
+			Quiet:   "filters and other lists repeat their names by design: only names of one thing count, and none that others repeat too",
 			Why:     "The gateway may check the first and the service use the last: filters and rights are passed by.",
 			Fix:     "Refuse repeated parameters that are no lists.",
 			OWASP:   []string{"API8:2023"}, CWE: []string{"CWE-235"}},
@@ -213,7 +213,7 @@ var inputRules = []Rule{
 
 // repeated notes a query parameter that was there before with another value.
 func (o *Observation) repeated(key, value []byte) {
-	if o.twice != "" || len(key) == 0 || key[len(key)-1] == ']' {
+	if o.twice != "" || !oneThing[string(o.r.lowered(key))] {
 		return
 	}
 	h, v := tally.Hash(key), tally.Hash(prefix(value, 64))
@@ -227,6 +227,10 @@ func (o *Observation) repeated(key, value []byte) {
 		o.pairs = append(o.pairs, [2]uint64{h, v})
 	}
 }
+
+// oneThing are parameters that say one thing.
+var oneThing = words("id", "uid", "user", "user_id", "userid", "username", "account", "account_id", "accountid", "customer_id", "owner", "owner_id", "tenant", "tenant_id", "org_id", "role", "admin", "is_admin", "amount", "price", "total", "currency", "email",
+	"to", "recipient", "beneficiary", "action", "cmd", "command", "method", "redirect", "redirect_uri", "redirect_url", "return_url", "url", "callback", "token", "access_token", "key", "api_key", "apikey", "password", "path", "file", "filename")
 
 // markup is an element that runs in a browser, by whom and when.
 type markup struct {

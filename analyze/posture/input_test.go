@@ -16,6 +16,10 @@ func query(n int, value string) []talk {
 	return []talk{{text: "GET /a?qty=" + value + " HTTP/1.1" + by(1) + ok, times: n, every: tenth}}
 }
 
+func pay(n int, value string) []talk {
+	return []talk{{text: "GET /a?amount=" + value + " HTTP/1.1" + by(1) + ok, times: n, every: tenth}}
+}
+
 func page(markup string) string {
 	return "\n---\n200\nContent-Type: text/html; charset=utf-8\n\n<html><script src=/app.js></script><p>" + markup + "</p>"
 }
@@ -53,12 +57,12 @@ var inputSequences = []sequence{
 		join(field(1500, `"short text here"`), field(3, `"`+strings.Repeat("long ", 25)+`"`)),
 	}},
 	{rule: "hpp", fires: [][]talk{
-		join(query(20, "1"), query(1, "1&qty=2")), join(query(20, "1"), query(2, "1&a=b&qty=9")), join(query(40, "1&id=7"), query(1, "1&id=7&id=8")),
-		join(query(10, "1"), query(1, "x&qty=admin")), join(query(20, "1"), []talk{{text: "POST /a?qty=1&qty=3 HTTP/1.1" + by(2) + ok}}),
+		join(pay(20, "1"), pay(1, "1&amount=2")), join(pay(20, "1"), pay(2, "1&a=b&amount=9")), join(pay(40, "1&id=7"), pay(1, "1&id=7&id=8")),
+		join(pay(10, "1"), pay(1, "x&amount=admin")), join(pay(20, "1"), []talk{{text: "POST /a?amount=1&amount=3 HTTP/1.1" + by(2) + ok}}),
 	}, worst: analyze.Low, silent: [][]talk{
-		join(query(20, "1"), query(1, "1&qty=1")), join(query(20, "1"), query(1, "1&ids[]=2&ids[]=3")), join(query(20, "1"), query(20, "1&qty=2")),
-		join(query(5, "1"), query(1, "1&qty=2")), join(query(40, "1"), []talk{{text: "GET /a?qty=1&qty=2 HTTP/1.1" + by(1) + ok}, {text: "GET /a?qty=1&qty=2 HTTP/1.1" + by(2) + ok}, {text: "GET /a?qty=1&qty=2 HTTP/1.1" + by(3) + ok}}),
-		join(query(20, "1"), []talk{{text: "GET /a?qty=1&qty=2 HTTP/1.1" + by(1) + "\n---\n400"}}),
+		join(pay(20, "1"), pay(1, "1&amount=1")), join(pay(20, "1"), pay(1, "1&ids[]=2&ids[]=3")), join(pay(20, "1"), pay(1, "1&expand=a&expand=b")), join(pay(20, "1"), pay(1, "1&status=open&status=new")), join(pay(20, "1"), pay(20, "1&amount=2")),
+		join(pay(5, "1"), pay(1, "1&amount=2")), join(pay(40, "1"), []talk{{text: "GET /a?amount=1&amount=2 HTTP/1.1" + by(1) + ok}, {text: "GET /a?amount=1&amount=2 HTTP/1.1" + by(2) + ok}, {text: "GET /a?amount=1&amount=2 HTTP/1.1" + by(3) + ok}}),
+		join(pay(20, "1"), []talk{{text: "GET /a?amount=1&amount=2 HTTP/1.1" + by(1) + "\n---\n400"}}),
 	}},
 	{rule: "xss.stored", fires: [][]talk{
 		{comment(1, alert), {text: "GET /wall HTTP/1.1" + by(2) + page(alert)}},
