@@ -139,7 +139,7 @@ func TestVariantsThatKeepTheBytes(t *testing.T) {
 				t.Logf("%s under %s:\n%s, alone\n%s", c.Case, c.Variant, got, want)
 			}
 		}
-		if talking < 4 {
+		if talking < 4 && set != "http2-frames.jsonl" { // those are single frames
 			t.Errorf("%s: %d cases have transactions at all", set, talking)
 		}
 		floor(t, fmt.Sprintf("%s: %d runs that keep the bytes", set, all), share(right, all), 1)
