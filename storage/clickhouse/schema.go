@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -211,7 +212,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if have > Version {
 		return compatible(have)
 	}
-	if err := s.sameLayout(ctx); err != nil {
+	if err := s.adopt(ctx); err != nil {
 		return err
 	}
 	if have < Version {
@@ -285,15 +286,33 @@ func (l Layout) altered() []string {
 	return all
 }
 
-// sameLayout refuses to put the tables of a cluster beside those of a single
-// server, and the other way round.
-func (s *Store) sameLayout(ctx context.Context) error {
+// adopt takes over the layout that the tables have. It refuses to put those of
+// a cluster beside those of a single server.
+func (s *Store) adopt(ctx context.Context) error {
 	var engine string
-	if err := s.write.QueryRow(ctx, "SELECT any(engine) FROM system.tables WHERE database = currentDatabase() AND name = 'calls'").Scan(&engine); err != nil {
+	if err := s.write.QueryRow(ctx, "SELECT any(engine_full) FROM system.tables WHERE database = currentDatabase() AND name = 'calls'").Scan(&engine); err != nil {
 		return wrap(err)
 	}
-	if engine != "" && (engine == "Distributed") != (s.options.Layout.Cluster != "") {
-		return fmt.Errorf("%w: calls is a %s table", ErrLayout, engine)
+	return s.options.Layout.adopt(engine)
+}
+
+var distributed = regexp.MustCompile(`^Distributed\('((?:[^'\\]|\\.)*)'`)
+
+// adopt reads the cluster's name out of the engine of the table calls; "":
+// there is none yet.
+func (l *Layout) adopt(engine string) error {
+	cluster := ""
+	if m := distributed.FindStringSubmatch(engine); m != nil {
+		cluster = strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(m[1])
+	}
+	switch {
+	case engine == "" || cluster == l.Cluster:
+	case l.Cluster == "":
+		l.Cluster = cluster
+	case cluster == "":
+		return fmt.Errorf("%w: those of a single server", ErrLayout)
+	default:
+		return fmt.Errorf("%w: those of the cluster %q", ErrLayout, cluster)
 	}
 	return nil
 }

@@ -192,6 +192,27 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+func TestLayoutOfTheTablesIsTakenOver(t *testing.T) {
+	for _, c := range []struct {
+		asked, engine, want string
+		refused             bool
+	}{
+		{"", "", "", false},
+		{"c", "", "c", false},
+		{"", "MergeTree PARTITION BY written", "", false},
+		{"", "Distributed('main', 'plainsight', 'calls_local', cityHash64(run))", "main", false},
+		{"", `Distributed('it\'s', 'plainsight', 'calls_local', cityHash64(run))`, "it's", false},
+		{"main", "Distributed('main', 'plainsight', 'calls_local', cityHash64(run))", "main", false},
+		{"other", "Distributed('main', 'plainsight', 'calls_local', cityHash64(run))", "other", true},
+		{"c", "MergeTree PARTITION BY written", "c", true},
+	} {
+		l := Layout{Cluster: c.asked}
+		if err := l.adopt(c.engine); l.Cluster != c.want || errors.Is(err, ErrLayout) != c.refused {
+			t.Errorf("%q in a store of %s: %q, %v", c.asked, c.engine, l.Cluster, err)
+		}
+	}
+}
+
 func TestClusterSchemaParses(t *testing.T) {
 	s := remote(t, embeddedtest.Start(t, filepath.Join(t.TempDir(), "store")))
 	l := Layout{Cluster: "it's `big`", Keep: map[string]int{"calls": 30}}
