@@ -94,6 +94,7 @@ const (
 	WebSocketMessageLimit
 	WebSocketUndecoded
 	WebSocketMemoryLimit
+	ConnectionsInside
 	counterEnd
 )
 
@@ -171,6 +172,7 @@ var counters = [counterEnd]CounterInfo{
 	WebSocketTexts:             {"websocket_texts", "WebSocket messages of text that were looked into"},
 	WebSocketMessageLimit:      {"websocket_message_limit", "WebSocket messages of which only a part was kept: too long, or cut"},
 	WebSocketUndecoded:         {"websocket_undecoded", "WebSocket messages that could not be inflated"},
+	ConnectionsInside:          {"connections_inside", "TLS connections of which a probe read what is inside"},
 	WebSocketMemoryLimit:       {"websocket_memory_limit", "WebSocket messages given up because all together held too much"},
 }
 

@@ -122,7 +122,12 @@ func (c *conclusion) notVisible(k func(capture.Counter) uint64) {
 		}
 	}
 	tls := k(capture.TLSBytes)
-	say(tls, "%s inside TLS, in %s, were not read: what they carry is unknown. Capture behind the TLS end to see it.", size(tls), many(n[handshakes], "connection"))
+	switch read := k(capture.ConnectionsInside); {
+	case read == 0:
+		say(tls, "%s inside TLS, in %s, were not read: what they carry is unknown. Capture behind the TLS end to see it.", size(tls), many(n[handshakes], "connection"))
+	case n[handshakes] > read:
+		say(n[handshakes]-read, "What is inside TLS was not read in %s of %s: what they carry is unknown.", many(n[handshakes]-read, "connection"), many(n[handshakes], "connection"))
+	}
 	say(k(capture.QUICFrames), "%s look like QUIC: HTTP/3 is not visible.", many(k(capture.QUICFrames), "UDP datagram"))
 	say(n[certificatesHidden], "%s showed no certificate (TLS 1.3 encrypts it, resumption omits it): its name and dates are unknown.", many(n[certificatesHidden], "TLS handshake"))
 	say(n[helloEncrypted], "%s offered an encrypted hello (ECH), or a dummy of one: the name in the clear may stand before another.", many(n[helloEncrypted], "TLS handshake"))

@@ -91,6 +91,7 @@ func TestWhatIsNotVisibleIsSaidWithNumbers(t *testing.T) {
 	for i, c := range capture.All() {
 		counts[c] = uint64(1000 + i)
 	}
+	counts[capture.ConnectionsInside] = 1
 	s := in.Snapshot([]analyze.Capture{{Name: "a.pcap", Damaged: "cut in the middle of a packet"}}, &counts)
 	text := strings.Join(s.Coverage.NotVisible, "\n")
 	for _, c := range []capture.Counter{capture.QUICFrames, capture.StreamGaps, capture.ExchangesUnanswered, capture.ExchangesResponseOnly, capture.BodiesTruncated, capture.BodiesUndecoded,
@@ -99,7 +100,7 @@ func TestWhatIsNotVisibleIsSaidWithNumbers(t *testing.T) {
 			t.Errorf("%s (%d) is not told:\n%s", c.Info().Name, counts[c], text)
 		}
 	}
-	for _, part := range []string{"inside TLS, in 3 connections", "3 TLS handshakes showed no certificate", "a.pcap is damaged"} {
+	for _, part := range []string{"inside TLS was not read in 2 connections of 3", "3 TLS handshakes showed no certificate", "a.pcap is damaged"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is missing:\n%s", part, text)
 		}

@@ -322,6 +322,9 @@ func (c *conclusion) edges() {
 	rows := map[edgeKey]*edge{}
 	networks := map[edgeKey]bool{}
 	t.All(func(k edgeKey, e *edge) {
+		if *e == (edge{span: e.span}) {
+			return // its connection is in another row, since what is inside of it was read
+		}
 		if len(clients[pair{k.service, k.server}]) > crowd {
 			k.client = network(k.client)
 			networks[k] = true

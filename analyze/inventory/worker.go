@@ -30,6 +30,7 @@ type worker struct {
 	queries  body.Walker // of queries
 	recorder shape.Recorder
 	conns    map[uint64]*conn
+	seals    map[uint64]seal           // of connections that a probe may read
 	spare    []*conn                   // those that ended, to be used again
 	loose    conn                      // of an exchange that came without addresses
 	servers  map[netip.AddrPort]string // how their addresses are written …
@@ -66,7 +67,12 @@ type conn struct {
 	edges          [4]connEdge    // the last ones used
 	n              int
 	tls            *edge
+	sealed         seal // of a connection whose TLS is read at one of its ends
 }
+
+// seal is how a connection is encrypted. It outlives what is remembered of the
+// connection beside it.
+type seal struct{ version, cipher uint16 }
 
 type connEdge struct {
 	service *service
@@ -97,6 +103,9 @@ func newWorker(in *Inventory, n int) *worker {
 // forget drops what points into the state.
 func (w *worker) forget() {
 	w.conns, w.hosts = map[uint64]*conn{}, map[string]*service{}
+	if w.seals == nil {
+		w.seals = map[uint64]seal{}
+	}
 }
 
 const (
@@ -126,6 +135,7 @@ func (w *worker) conn(c *capture.Conn) *conn {
 	} else {
 		k = new(conn)
 	}
+	k.sealed = w.seals[c.ID]
 	k.at, k.server = c.Server, text(w.servers, c.Server, addressName)
 	w.setClient(k, c.Client.Addr())
 	w.conns[c.ID] = k
@@ -734,11 +744,21 @@ func (w *worker) edge(k *conn, wire analyze.Wire) *edge {
 			return k.edges[i].edge
 		}
 	}
-	e := w.cell(edgeKey{client: k.end, server: k.at, service: w.svc.name, wire: wire})
+	key := edgeKey{client: k.end, server: k.at, service: w.svc.name, wire: wire}
+	if wire == analyze.TLS { // what a probe read inside of it is the connection that was seen on the wire
+		key.version, key.cipher = k.sealed.version, k.sealed.cipher
+	}
+	e := w.cell(key)
 	if k.n < len(k.edges) {
 		k.edges[k.n] = connEdge{w.svc, e}
 		k.n++
-		e.connections++
+		if k.tls != e {
+			e.connections++
+		}
+		if k.tls != nil && k.tls != e && k.n == 1 {
+			k.tls.connections--
+			k.tls = e
+		}
 	}
 	return e
 }
@@ -799,6 +819,14 @@ func (w *worker) Handshake(h *capture.Handshake) {
 	k.tls = w.cell(edgeKey{client: k.end, server: k.at, service: svc.name, wire: analyze.TLS, version: h.Version, cipher: h.Cipher})
 	k.tls.connections++
 	k.tls.span.Add(at)
+	if h.Conn.Parties != [2]*capture.Party{} {
+		if len(w.seals) >= w.in.opts.Connections {
+			clear(w.seals)
+			w.state.counts[connectionsForgotten]++
+		}
+		k.sealed = seal{h.Version, h.Cipher}
+		w.seals[h.Conn.ID] = k.sealed
+	}
 }
 
 // WebSocket implements capture.Handler.
@@ -809,6 +837,11 @@ func (w *worker) WebSocket(s *capture.WebSocket) {
 
 // Connection implements capture.Handler.
 func (w *worker) Connection(s *capture.Summary) {
+	_, sealed := w.seals[s.Conn.ID]
+	if sealed && s.Conn.Encrypted {
+		return // its bytes are those on the wire, which ends, too
+	}
+	delete(w.seals, s.Conn.ID)
 	k := w.conns[s.Conn.ID]
 	if k == nil {
 		return

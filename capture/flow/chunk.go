@@ -54,7 +54,11 @@ func (e *Engine) openChunked(ch *capture.Chunk) *conn {
 		e.counts[capture.ConnectionsMidstream]++
 		c.sides[0].lost, c.sides[1].lost = true, true
 	}
-	e.counts[capture.Connections]++
+	if c.Encrypted { // on the wire it is another of the same number, which counts
+		e.counts[capture.ConnectionsInside]++
+	} else {
+		e.counts[capture.Connections]++
+	}
 	e.chunks[chunkKeyOf(&ch.Conn)] = c
 	e.lists[open].push(c)
 	return c

@@ -238,6 +238,13 @@ func (s *Source) open(e *bpf.Event, at capture.Stamp) *socket {
 	}
 	k := &socket{name: name{e.Socket, e.Inside}, party: s.o.Party(e.PID, e.Cgroup, string(e.Name()))}
 	k.conn = capture.Conn{ID: e.Socket | fromKernel, Start: at, Midstream: e.Joined, Client: e.Local, Server: e.Remote, Encrypted: e.Inside}
+	if e.Inside { // what is on the wire may be told of by the other end
+		for _, wire := range [...]ends{{e.Local, e.Remote, false}, {e.Remote, e.Local, false}} {
+			if w := s.ends[wire]; w != nil {
+				k.conn.ID = w.conn.ID
+			}
+		}
+	}
 	s.known[k.name] = k
 	s.ends[ends{e.Local, e.Remote, e.Inside}] = k
 	if !e.Inside && s.libraries != nil && isRecord(e.Data) {

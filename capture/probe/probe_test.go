@@ -134,7 +134,9 @@ type seen struct {
 	parties [][2]string
 	bodies  []string
 	clients []string
-	over    chan struct{} // a connection ended
+	wire    map[uint64]bool // connections with a handshake
+	inside  map[uint64]bool // connections with an exchange inside of TLS
+	over    chan struct{}   // a connection ended
 }
 
 func (s *seen) Exchange(x *capture.Exchange) {
@@ -143,6 +145,7 @@ func (s *seen) Exchange(x *capture.Exchange) {
 	layer := "plain"
 	if x.Conn.Encrypted {
 		layer = "tls"
+		s.inside[x.Conn.ID] = true
 	}
 	s.lines = append(s.lines, fmt.Sprintf("%s %s %s %d %d/%d", layer, x.Method, x.Target, x.Status, x.Request.BodySize, x.Response.BodySize))
 	s.bodies, s.clients = append(s.bodies, string(x.Response.Body)), append(s.clients, x.Conn.Client.String())
@@ -154,7 +157,11 @@ func (s *seen) Exchange(x *capture.Exchange) {
 	}
 	s.parties = append(s.parties, p)
 }
-func (s *seen) Handshake(*capture.Handshake) {}
+func (s *seen) Handshake(h *capture.Handshake) {
+	s.Lock()
+	defer s.Unlock()
+	s.wire[h.Conn.ID] = true
+}
 func (s *seen) WebSocket(*capture.WebSocket) {}
 func (s *seen) Connection(c *capture.Summary) {
 	s.over <- struct{}{}
@@ -182,7 +189,7 @@ func watchFor(t *testing.T, o Options, connections, exchanges int, node *exec.Cm
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &seen{over: make(chan struct{}, 10000)}
+	s := &seen{over: make(chan struct{}, 10000), wire: map[uint64]bool{}, inside: map[uint64]bool{}}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var counts capture.Counts
@@ -427,6 +434,11 @@ func TestLibrariesOfTLS(t *testing.T) {
 				seen[id] = true
 			}
 			t.Logf("%d of %d found, %d on their connection, %d on another", len(seen), p.requests, right, wrong)
+			for id := range s.inside {
+				if !s.wire[id] {
+					t.Errorf("connection %d was read inside, and its handshake is another's", id)
+				}
+			}
 			if wrong > 0 || len(seen) < p.requests*999/1000 || right != len(seen) {
 				t.Errorf("%d of %d found, %d on their connection, %d on another", len(seen), p.requests, right, wrong)
 			}
@@ -483,6 +495,11 @@ http {
 			for i, line := range s.lines {
 				if strings.HasPrefix(line, "tls GET /who/7 200 ") && s.bodies[i] == "7 "+s.clients[i] {
 					right++
+				}
+			}
+			for id := range s.inside {
+				if !s.wire[id] {
+					t.Errorf("connection %d was read inside, and its handshake is another's", id)
 				}
 			}
 			if right != 500 || len(s.lines) != 500 {
