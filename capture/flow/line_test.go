@@ -139,7 +139,7 @@ func checkBooks(t *testing.T, e *Engine, r *capturetest.Recorder) {
 	t.Helper()
 	n := e.Counts()
 	checkFrames(t, n)
-	if got := uint64(len(r.Summaries)); got != n[capture.Connections] {
+	if got := uint64(len(r.Summaries)); got != n[capture.Connections]+n[capture.ConnectionsInside] {
 		t.Errorf("%d summaries of %d connections", got, n[capture.Connections])
 	}
 	var bytes, missing, gaps int64
