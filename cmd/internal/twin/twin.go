@@ -38,6 +38,8 @@ var Flaws = []Flaw{
 	{"bfla.admin", "GET /admin/users"}, {"tok.in-url", "GET /invoices"}, {"err.stack", "GET /books/{}"}, {"inv.debug-surface", "GET /actuator/env"},
 	{"gql.introspection", "POST /graphql query {}"}, {"gql.depth", "POST /graphql query {}"}, {"gql.batch", "POST /graphql query {}"},
 	{"res.unbounded", "GET /books"},
+	{"rate.no-limit", "POST /login"}, {"login.brute", "POST /login"}, {"xss.stored", "GET /reviews"}, {"hpp", "GET /statements"},
+	{"exp.list", "GET /users"}, {"inv.nonprod-in-prod", "GET /beta/books"}, {"test.scan-success", "GET /files"},
 }
 
 type user struct {
@@ -73,8 +75,10 @@ func luhn(digits string) string {
 
 // server is the API.
 type server struct {
-	flawed bool
-	clock  func() time.Time
+	flawed  bool
+	clock   func() time.Time
+	failed  map[string]int // logins in a row, by account
+	reviews []string
 }
 
 func (s *server) secret() string {
@@ -210,7 +214,24 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		answer(w, 200, map[string]any{"count": len(users)})
-	case route == "GET /books":
+	case strings.HasPrefix(route, "GET /users/"):
+		answer(w, 200, map[string]any{"id": r.URL.Path[7:], "username": me.Name})
+	case route == "GET /statements":
+		if accounts := q["account"]; len(accounts) > 1 && !s.flawed {
+			refuse(w, 400, "one account at a time")
+			return
+		}
+		answer(w, 200, map[string]any{"entries": []int{12, 30}})
+	case route == "POST /reviews":
+		s.reviews = append(s.reviews, fmt.Sprint(in["text"]))
+		answer(w, 201, map[string]any{"stored": true})
+	case route == "GET /reviews":
+		text := strings.Join(s.reviews, "<br>")
+		if !s.flawed {
+			text = strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(text)
+		}
+		page(w, 200, "<!doctype html><h1>Reviews</h1>"+text)
+	case route == "GET /beta/books" && s.flawed, route == "GET /books":
 		s.books(w, q)
 	case route == "GET /books/search":
 		title := q.Get("title")
@@ -304,6 +325,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const passwd = "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\n"
 
 func (s *server) login(w http.ResponseWriter, in map[string]any) {
+	name := fmt.Sprint(in["username"])
+	if s.failed[name] >= 5 && !s.flawed {
+		w.Header().Set("Retry-After", "60")
+		refuse(w, 429, "too many attempts")
+		return
+	}
 	for _, u := range users {
 		if u.Name != in["username"] {
 			continue
@@ -317,9 +344,14 @@ func (s *server) login(w http.ResponseWriter, in map[string]any) {
 			c.HttpOnly, c.Secure, c.SameSite = false, false, 0
 		}
 		http.SetCookie(w, c)
+		delete(s.failed, name)
 		answer(w, 200, map[string]any{"token": s.token(u)})
 		return
 	}
+	if s.failed == nil {
+		s.failed = map[string]int{}
+	}
+	s.failed[name]++
 	refuse(w, 401, "name or password is wrong")
 }
 
