@@ -31,7 +31,7 @@ type Readable struct {
 // libraries keeps the files that were looked into, each once, however many
 // processes run it.
 type libraries struct {
-	sockets *bpf.Sockets
+	sockets *bpf.Sockets // nil: looked at, and not attached to
 	allowed func(path string) bool
 	most    float64 // calls a second of one file, on average since the last look; 0: no bound
 
@@ -256,8 +256,20 @@ func (l *libraries) consider(name string, r Readable) bool {
 		return false
 	}
 	l.number++
-	k.detach, k.Err = l.sockets.AttachTLS(name, k.number, lib.points)
+	if l.sockets != nil {
+		k.detach, k.Err = l.sockets.AttachTLS(name, k.number, lib.points)
+	}
 	return k.Err == nil
+}
+
+// Survey looks for the TLS libraries that the processes of this host run, and
+// attaches to none.
+func Survey(ctx context.Context) []Readable {
+	l := newLibraries(nil, 0, nil)
+	l.standing()
+	l.look(ctx)
+	found, _ := l.list()
+	return found
 }
 
 // unreadable notes that a process speaks TLS which is not read.

@@ -68,6 +68,7 @@ type commands struct {
 	Scan    scanCmd    `cmd:"" help:"Find sensitive data in a body or in JSON lines on standard input."`
 	Rules   rulesCmd   `cmd:"" help:"List the rules: what each looks for and what to do."`
 	Schema  schemaCmd  `cmd:"" help:"Print or apply the schema of the store."`
+	Doctor  doctorCmd  `cmd:"" help:"Say what this host lets us see, and what is missing."`
 	Setup   setupCmd   `cmd:"" help:"Fetch the engine of the local store."`
 
 	LogLevel  string           `enum:"debug,info,warn,error" default:"info" help:"Least level of log lines: ${enum}." placeholder:"LEVEL"`
