@@ -151,19 +151,22 @@ func (s *Store) connect(ctx context.Context, base *clickhouse.Options) error {
 		}
 	}
 
+	restricted, err := s.restricted(ctx, base)
+	if err != nil {
+		return err
+	}
 	writer := *base
 	writer.Auth.Database = s.database
-	writer.Settings = clickhouse.Settings{"async_insert": 0}
 	reader := writer
-	reader.Settings = clickhouse.Settings{
-		"readonly":           1,
-		"max_execution_time": int(max(s.options.MaxTime/time.Second, 1)),
-		"max_memory_usage":   s.options.MaxMemory,
+	if restricted == 0 {
+		writer.Settings = clickhouse.Settings{"async_insert": 0}
+	}
+	if limits := s.options.limits(restricted); limits != nil {
+		reader.Settings = limits
 	}
 	writer.ReadTimeout = time.Hour // a deletion rewrites parts
 	reader.ReadTimeout = s.options.MaxTime + 30*time.Second
 
-	var err error
 	if s.write, err = clickhouse.Open(&writer); err != nil {
 		return wrap(err)
 	}
@@ -171,6 +174,33 @@ func (s *Store) connect(ctx context.Context, base *clickhouse.Options) error {
 		return wrap(err)
 	}
 	return nil
+}
+
+// restricted asks how far the server lets its user go: 0, all it is granted;
+// 1, reading; 2, reading and setting limits.
+func (s *Store) restricted(ctx context.Context, base *clickhouse.Options) (readonly uint8, err error) {
+	if s.engine != nil {
+		return 0, nil
+	}
+	conn, err := clickhouse.Open(base)
+	if err != nil {
+		return 0, wrap(err)
+	}
+	defer conn.Close()
+	return readonly, wrap(conn.QueryRow(ctx, "SELECT toUInt8OrZero(value) FROM system.settings WHERE name = 'readonly'").Scan(&readonly))
+}
+
+// limits are the settings of readers. A user that only reads may not say so
+// again, and one without the right to set limits has those of its profile.
+func (o Options) limits(restricted uint8) clickhouse.Settings {
+	if restricted == 1 {
+		return nil
+	}
+	limits := clickhouse.Settings{"max_execution_time": int(max(o.MaxTime/time.Second, 1)), "max_memory_usage": o.MaxMemory}
+	if restricted == 0 {
+		limits["readonly"] = 1
+	}
+	return limits
 }
 
 // Close ends all connections and gives an embedded store free.

@@ -177,6 +177,45 @@ func TestServersAreReachedOverTLS(t *testing.T) {
 	}
 }
 
+func TestUsersThatOnlyReadAreServed(t *testing.T) {
+	server := embeddedtest.Start(t, filepath.Join(t.TempDir(), "store"))
+	s := remote(t, server)
+	keep(t, s, shop("a"), shopCalls())
+	if l := s.options.limits(0); l["readonly"] != 1 || l["max_execution_time"] != 60 {
+		t.Errorf("limits of any user: %v", l)
+	}
+	for restricted := range uint8(3) {
+		if restricted == 0 {
+			continue
+		}
+		limits := s.options.limits(restricted)
+		if _, says := limits["readonly"]; says || (limits == nil) != (restricted == 1) {
+			t.Errorf("limits of a user with readonly = %d: %v", restricted, limits)
+		}
+		user := &Store{options: Options{Store: s.options.Store}.filled()}
+		base, err := user.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		base.Settings = map[string]any{"readonly": int(restricted)} // as a profile has it
+		if got, err := user.restricted(t.Context(), base); err != nil || got != restricted {
+			t.Errorf("readonly = %d is seen as %d: %v", restricted, got, err)
+		}
+		if err := user.prepare(t.Context(), base); err != nil {
+			t.Fatal(err)
+		}
+		if n := one(t, user, "SELECT count() FROM calls_current"); n != uint64(len(shopCalls())) {
+			t.Errorf("readonly = %d: %v calls", restricted, n)
+		}
+		if _, err := user.Query(t.Context(), "DROP TABLE calls"); err == nil {
+			t.Error("a table was dropped")
+		}
+		if err := user.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestPasswordsDoNotLeaveInTheClear(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
