@@ -275,8 +275,16 @@ func (c *conclusion) evidence(p analyze.Practice) (kept bool, reason string) {
 		}
 		return true, fmt.Sprintf("%s were read whole and none exposed more than it should, as far as the rules know", many(n[bodiesRead], "body"))
 	case analyze.Management:
+		if st.Limited > 0 {
+			return true, fmt.Sprintf("limits were seen (%s with 429), and nothing that looks like a missing one", many(st.Limited, "answer"))
+		}
 		return false, "limits higher than the rates that were seen are not visible"
 	case analyze.Testing:
+		for i := range c.snap.Findings {
+			if f := &c.snap.Findings[i]; f.Rule == "test.scanner" {
+				return true, fmt.Sprintf("a security test was seen at work (%s), and nothing of it took effect", f.Service)
+			}
+		}
 		return false, "no security test was recognised in this window"
 	case analyze.Keys:
 		return false, "age and rotation of keys need a longer time"

@@ -52,6 +52,7 @@ type Stats struct {
 	CleanMost       uint64 // the largest answer of these, in bytes
 	Forwarded       uint64 // successes that came through a gateway
 	Direct          uint64 // successes of public clients at an inner address that did not
+	Limited         uint64 // 429
 	Broken          uint64 // 5xx
 	Mutual          uint64 // handshakes in which the client showed a certificate
 	NotMutual       uint64 // in which it was asked for one, had none, and was let in
@@ -71,6 +72,7 @@ func (s *Stats) Add(o Stats) {
 	s.CleanMost = max(s.CleanMost, o.CleanMost)
 	s.Forwarded += o.Forwarded
 	s.Direct += o.Direct
+	s.Limited += o.Limited
 	s.Broken += o.Broken
 	s.Mutual += o.Mutual
 	s.NotMutual += o.NotMutual
@@ -301,6 +303,9 @@ func count(o *Observation, s *Stats) {
 		s.CleanMost = max(s.CleanMost, uint64(len(o.ResponseBody)))
 	}
 	switch {
+	case o.Status == 429:
+		s.Limited++
+		return
 	case o.Status == 401 || o.Status == 403:
 		s.Refused++
 	case !o.Success:

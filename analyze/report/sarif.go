@@ -24,6 +24,10 @@ type (
 		Invocations []sarifInvocation `json:"invocations"`
 		Artifacts   []sarifArtifact   `json:"artifacts"`
 		Results     []sarifResult     `json:"results"`
+		Properties  *sarifRunExtras   `json:"properties,omitempty"`
+	}
+	sarifRunExtras struct {
+		Scorecard []analyze.Score `json:"scorecard"` // of the eleven practices
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -142,6 +146,9 @@ func SARIF(w io.Writer, s *analyze.Snapshot, _ Options) error {
 		Invocations: []sarifInvocation{{ExecutionSuccessful: true}},
 		Artifacts:   []sarifArtifact{},
 		Results:     []sarifResult{},
+	}
+	if len(s.Scorecard) > 0 {
+		run.Properties = &sarifRunExtras{s.Scorecard}
 	}
 	file := map[string]int{}
 	for i := range s.Coverage.Captures {
