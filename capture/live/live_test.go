@@ -35,7 +35,7 @@ func namespaced(t *testing.T) bool {
 		run(t, "ip link set lo up")
 		return true
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
 	c.Env = append(os.Environ(), inside+"=1")
@@ -93,7 +93,7 @@ func watch(t *testing.T, o Options, connections int, do func()) (*seen, capture.
 	for range connections {
 		select {
 		case <-s.over:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("a connection did not end")
 		}
 	}
@@ -121,7 +121,7 @@ func get(t *testing.T, address string, count int) {
 	t.Helper()
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	c := http.Client{Transport: transport, Timeout: 10 * time.Second}
+	c := http.Client{Transport: transport, Timeout: 60 * time.Second}
 	for range count {
 		answer, err := c.Get("http://" + address + "/things")
 		if err != nil {
@@ -311,7 +311,7 @@ func TestFanoutSharesConnectionsOut(t *testing.T) {
 		select {
 		case <-all[0].over:
 		case <-all[1].over:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("a connection did not end")
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,10 +120,19 @@ func server(t *testing.T, role string) string {
 
 func client(t *testing.T, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	clientIn(t, nil, args...)
+}
+
+// clientIn runs the client in a cgroup, if one is given.
+func clientIn(t *testing.T, group *os.File, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 120*time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, os.Args[0])
 	c.Env = append(os.Environ(), "PROBE_TEST=client "+strings.Join(args, " "))
+	if group != nil {
+		c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
+	}
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("client: %v\n%s", err, out)
 	}
@@ -207,7 +218,7 @@ func watchFor(t *testing.T, o Options, connections, exchanges int, node *exec.Cm
 		})
 	}
 	do()
-	for late := time.After(3 * time.Second); exchanges > 0; {
+	for late := time.After(20 * time.Second); exchanges > 0; {
 		s.Lock()
 		n := len(s.lines)
 		s.Unlock()
@@ -223,7 +234,7 @@ func watchFor(t *testing.T, o Options, connections, exchanges int, node *exec.Cm
 	for range connections {
 		select {
 		case <-s.over:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("a connection did not end")
 		}
 	}
@@ -246,7 +257,7 @@ func watchFor(t *testing.T, o Options, connections, exchanges int, node *exec.Cm
 // await waits until something is so.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	tick, late := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(60*time.Second)
 	defer tick.Stop()
 	for !so() {
 		select {
@@ -529,5 +540,120 @@ func certificate(t *testing.T, dir string) {
 		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What nobody reads is lost, and counted; the processes are not kept waiting, and
+// what comes later is read again.
+func TestStalledReader(t *testing.T) {
+	address := server(t, "server")
+	src, err := Open(Options{Ring: 1 << 16, Filter: Filter{Filter: capture.Filter{Ports: []uint16{port(t, address)}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	client(t, "http://"+address, "GET", "/n/1000", "0", "300") // 300 kB and more, into 64 KiB
+	counters := map[string]uint64{}
+	for _, c := range src.Counters() {
+		counters[c.Name] = c.Count
+	}
+	read := uint64(0)
+	var c capture.Chunk
+	for {
+		if err := src.Next(&c); err == capture.ErrQuiet {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		read++
+	}
+	if counters["sockets_dropped"] == 0 || read == 0 || read > counters["sockets_events"] {
+		t.Errorf("read %d, kernel %v", read, counters)
+	}
+	s := &seen{over: make(chan struct{}, 100), wire: map[uint64]bool{}, inside: map[uint64]bool{}}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		flow.RunChunks(ctx, src, flow.Options{Protocols: []capture.Protocol{http1.Protocol(http1.Options{})}}, s)
+	}()
+	client(t, "http://"+address, "GET", "/n/1000", "0", "20")
+	await(t, "what comes later is read", func() bool {
+		s.Lock()
+		defer s.Unlock()
+		return len(s.lines) == 20
+	})
+	stop()
+	<-done
+}
+
+// The filter can change while sockets are open; one that lets everything through
+// is refused unless it is meant.
+func TestFilter(t *testing.T) {
+	if _, err := Open(Options{}); err != ErrHostWide {
+		t.Errorf("a filter that lets everything through: %v", err)
+	}
+	address := server(t, "server")
+	p := port(t, address)
+	loopback := netip.MustParsePrefix("127.0.0.0/8")
+	for _, c := range []struct {
+		name   string
+		filter Filter
+		want   int
+	}{
+		{"another port", Filter{Filter: capture.Filter{Ports: []uint16{p + 1}}}, 0},
+		{"an excluded port of a wanted network", Filter{Filter: capture.Filter{Networks: []netip.Prefix{loopback}, ExcludedPorts: []uint16{p}}}, 0},
+		{"an excluded network", Filter{Filter: capture.Filter{Ports: []uint16{p}, ExcludedNetworks: []netip.Prefix{loopback}}}, 0},
+		{"a wanted part of an excluded network", Filter{Filter: capture.Filter{Ports: []uint16{p}, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, ExcludedNetworks: []netip.Prefix{loopback}}}, 5},
+		{"another namespace", Filter{Filter: capture.Filter{Ports: []uint16{p}}, Namespaces: []uint32{1}}, 0},
+		{"another cgroup", Filter{Filter: capture.Filter{Ports: []uint16{p}}, Cgroups: []Cgroup{{ID: 1 << 40, Level: 1}}}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, _ := watch(t, Options{Filter: c.filter}, min(c.want, 1), func() { client(t, "http://"+address, "GET", "/n/5", "0", "5") })
+			if len(s.lines) != c.want {
+				t.Errorf("%d exchanges, want %d", len(s.lines), c.want)
+			}
+		})
+	}
+}
+
+// Processes of a cgroup and of those below it are told of, others are not.
+func TestCgroup(t *testing.T) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root string
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); strings.Contains(line, " - cgroup2 ") {
+			root = f[4]
+		}
+	}
+	if root == "" {
+		t.Fatal("no cgroups of version 2 are mounted")
+	}
+	name := filepath.Join(root, fmt.Sprintf("plainsight-test-%d", os.Getpid()))
+	below := filepath.Join(name, "below")
+	if err := os.MkdirAll(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { os.Remove(below); os.Remove(name) }()
+	group, err := os.Open(below)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer group.Close()
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := server(t, "server")
+	f := Filter{Cgroups: []Cgroup{{ID: info.Sys().(*syscall.Stat_t).Ino, Level: 1}}}
+	s, _ := watch(t, Options{Filter: f}, 1, func() {
+		client(t, "http://"+address, "GET", "/n/1", "0", "3")
+		clientIn(t, group, "http://"+address, "GET", "/n/2", "0", "5")
+	})
+	if len(s.lines) != 5 || s.lines[0] != "plain GET /n/2 200 0/2" {
+		t.Errorf("%v", s.lines)
 	}
 }

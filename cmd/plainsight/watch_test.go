@@ -105,7 +105,7 @@ func party(t *testing.T) (address string, ask func()) {
 	address = strings.TrimSpace(line)
 	return address, func() {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 160*time.Second)
 		defer cancel()
 		client := exec.CommandContext(ctx, os.Args[0])
 		client.Env = append(os.Environ(), "PLAINSIGHT_TEST_PARTY=client "+address)
@@ -161,7 +161,7 @@ func watching(t *testing.T, do func(), until string, args ...string) (stdout str
 	_, rest, _ := strings.Cut(log.String(), "address=127")
 	address := "127" + strings.Fields(rest)[0]
 	do()
-	tick, late := time.NewTicker(50*time.Millisecond), time.After(15*time.Second)
+	tick, late := time.NewTicker(50*time.Millisecond), time.After(60*time.Second)
 	defer tick.Stop()
 	for metrics := ""; !strings.Contains(metrics, until); {
 		select {
@@ -310,7 +310,7 @@ func TestWatchRefusals(t *testing.T) {
 		{[]string{"-o", "report.doc"}, "no report has this ending"},
 	} {
 		var out, log bytes.Buffer
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		code := run(ctx, append([]string{"watch", "--no-tls"}, c.args...), strings.NewReader(""), &out, &log)
 		cancel()
 		if code == exitDone || !strings.Contains(log.String(), c.want) {
