@@ -279,6 +279,31 @@ func TestAFieldOfIdentifiersHoldsNoCards(t *testing.T) {
 	}
 }
 
+func TestIdentifiersInURLsAreNoCards(t *testing.T) {
+	for _, c := range []struct {
+		name, target string
+		cards        int // of ten values
+		want         bool
+	}{{"parameters that are identifiers", "/refs?card=%s", 1, false}, {"parameters that are cards", "/refs?card=%s", 10, true}} {
+		in := New(Options{Key: analyze.Key{1}})
+		for i := range uint64(40) {
+			number := "4111111111111111"
+			if int(i%10) >= c.cards {
+				number = fmt.Sprintf("41111111%08d", 11111112+i)
+			}
+			in.Worker(0).Exchange(talk(i, "10.0.0.1", "10.0.0.2:80", "GET "+fmt.Sprintf(c.target, number)+" HTTP/1.1\nHost: h.example.org\n---\n200\nContent-Type: application/json\n\n{}"))
+		}
+		s := in.Snapshot(nil, nil)
+		got := false
+		for _, f := range s.Findings {
+			got = got || f.Rule == "url.sensitive"
+		}
+		if got != c.want || (len(s.Endpoints[0].Sensitive) > 0) != c.want {
+			t.Errorf("%s: found %v, sensitive %+v", c.name, got, s.Endpoints[0].Sensitive)
+		}
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	in := New(Options{Key: analyze.Key{1}, Memory: 2000})
 	w := in.Worker(0).(*worker)

@@ -99,7 +99,7 @@ func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endp
 	hide := r.private(known)
 	hide(parameters)
 	hide(fields)
-	point, identifiers := r.endpoint(known, fields)
+	point, identifiers := r.endpoint(known, slices.Concat(parameters, fields))
 	point.Service, point.Method, point.Template, point.Style, point.Operation = v.Name, e.Method, name.template, string(op.style), name.operation
 	point.ID = analyze.EndpointID(v.Name, e.Method, name.template, name.operation)
 	for _, p := range e.Params {
@@ -155,7 +155,7 @@ func (r *record) endpoint(known paths, fields []analyze.Field) (e analyze.Endpoi
 		}
 	})
 	found.Trim()
-	identifiers = vote(&found, fields)
+	identifiers = vote(&found, fields, r.requests)
 	for _, k := range found.Sorted(func(a, b sensitiveKey) int {
 		return cmp.Or(cmp.Compare(a.place.Side, b.place.Side), cmp.Compare(a.place.Where, b.place.Where), cmp.Compare(a.place.Name, b.place.Name), cmp.Compare(a.kind, b.kind))
 	}) {
@@ -186,14 +186,18 @@ const (
 
 // vote finds the fields that hold identifiers: ten values or more, of which only
 // some pass for what a detector takes them for.
-func vote(found *tally.Table[sensitiveKey, *sensitiveTally], fields []analyze.Field) (identifiers map[analyze.Place]bool) {
+func vote(found *tally.Table[sensitiveKey, *sensitiveTally], fields []analyze.Field, requests uint64) (identifiers map[analyze.Place]bool) {
 	values := map[analyze.Place]uint64{}
 	for i := range fields {
 		f := &fields[i]
 		values[analyze.Place{Side: f.Side, Where: f.Where, Name: f.Path}] += f.Present
 	}
 	found.All(func(k sensitiveKey, t *sensitiveTally) {
-		if n := values[k.place]; outvoted[k.kind] && n >= voters && t.whole == t.count && float64(t.count) < agreed*float64(n) {
+		n := values[k.place]
+		if k.place.Where == analyze.InPath { // a segment is in all of them
+			n = requests
+		}
+		if outvoted[k.kind] && n >= voters && t.whole == t.count && float64(t.count) < agreed*float64(n) {
 			if identifiers == nil {
 				identifiers = map[analyze.Place]bool{}
 			}
@@ -240,7 +244,7 @@ func safe(list []analyze.Field) []analyze.Field {
 // outvotedFinding reports whether a finding rests on values that turned out to be
 // identifiers.
 func outvotedFinding(f *analyze.Finding, identifiers map[analyze.Place]bool) bool {
-	if len(identifiers) == 0 || !strings.HasPrefix(f.Rule, "pii.") && f.Rule != "enc.clear-sensitive" {
+	if len(identifiers) == 0 || !strings.HasPrefix(f.Rule, "pii.") && f.Rule != "enc.clear-sensitive" && f.Rule != "url.sensitive" {
 		return false
 	}
 	for p := range identifiers {

@@ -107,7 +107,7 @@ func (v *visitor) leaf(k body.Kind, text []byte) {
 func (v *visitor) judge(hits []sensitive.Hit, text []byte) {
 	for len(v.whole) < len(hits) {
 		h := &hits[len(v.whole)]
-		v.whole = append(v.whole, h.Place.Where == analyze.InBody && h.Length*5 >= len(text)*4)
+		v.whole = append(v.whole, (h.Place.Where == analyze.InBody || h.Place.Where == analyze.InQuery || h.Place.Where == analyze.InPath) && h.Length*5 >= len(text)*4)
 	}
 }
 

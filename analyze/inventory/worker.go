@@ -503,6 +503,7 @@ func (w *worker) segments(path []byte) {
 			text = w.decoded
 		}
 		w.scanner.Segment(i, previous, text)
+		w.visitor.judge(w.scanner.Hits(), text)
 		w.o.Segment(i, text)
 		previous = segment
 	}
@@ -516,6 +517,7 @@ func (w *worker) takeQuery(name, value []byte) {
 	w.o.Parameter(name, value)
 	if len(w.o.Credentials) == before {
 		w.scanner.Parameter(name, value)
+		w.visitor.judge(w.scanner.Hits(), value)
 	}
 }
 
