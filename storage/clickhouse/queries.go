@@ -196,7 +196,7 @@ FROM findings_open WHERE practice = 'validation' ORDER BY severity DESC, count D
 
 	{Name: "flaws", Practice: analyze.Validation, Doc: "oddities of the protocol by caller: smuggling begins with them", SQL: `
 SELECT flaw, service, client, count() AS calls, min(time) AS first, max(time) AS last
-FROM calls_current ARRAY JOIN flaws AS flaw GROUP BY flaw, service, client ORDER BY calls DESC, flaw, service, client LIMIT 200`},
+FROM (SELECT time, service, client, flaws FROM calls_current WHERE notEmpty(flaws)) ARRAY JOIN flaws AS flaw GROUP BY flaw, service, client ORDER BY calls DESC, flaw, service, client LIMIT 200`},
 
 	{Name: "errors", Practice: analyze.Validation, Doc: "endpoints by the share of calls that failed", SQL: `
 SELECT service, method, multiIf(template = '', '(never succeeded)', operation = '', template, concat(template, ' ', operation)) AS path, sum(t.calls) AS calls, sumIf(t.calls, status >= 500) AS server_errors,

@@ -31,6 +31,7 @@ func (b *bench) agents(ctx context.Context, n int, lasting time.Duration) error 
 	var took []time.Duration
 	var failed []error
 	var rows, inserts int
+	var taken uint64 // calls that the engine said it has
 	engine, _ := b.engineUsed()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, lasting+time.Minute)
@@ -63,6 +64,8 @@ func (b *bench) agents(ctx context.Context, n int, lasting time.Duration) error 
 				took, rows, inserts = append(took, time.Since(at)), rows+x.Len, inserts+1
 				if err != nil {
 					failed = append(failed, err)
+				} else if x.Table.Name == storage.CallTable.Name {
+					taken += uint64(x.Len)
 				}
 			}
 			insert(watch.Batches(nil, 1, began)[0])
@@ -129,9 +132,9 @@ func (b *bench) agents(ctx context.Context, n int, lasting time.Duration) error 
 	if err := b.one(ctx, "SELECT count() FROM agents.calls", &there); err != nil {
 		return err
 	}
-	fmt.Printf("  %d calls are there, none twice, none lost\n", there)
-	if there%callsOf != 0 {
-		return fmt.Errorf("%d calls are no whole number of batches", there)
+	if there != taken {
+		return fmt.Errorf("%d calls are there of %d", there, taken)
 	}
+	fmt.Printf("  %d calls are there, none twice, none lost\n", there)
 	return b.db.Exec(ctx, "DROP DATABASE agents")
 }

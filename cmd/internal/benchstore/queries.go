@@ -76,7 +76,7 @@ func (b *bench) queries(ctx context.Context, n int) error {
 const generate = `
 INSERT INTO many.calls (time, conn, frame, client, server, service, method, template, status, wire, auth, principal, request_bytes, response_bytes, latency_us,
     sensitive, flaws, incomplete, sampling, run, batch, written)
-SELECT toDateTime64('2026-11-20 00:00:00', 6, 'UTC') + toIntervalMicrosecond(toUInt64(n * 432000000000 / %[3]d)) AS time,
+SELECT toDateTime64('2026-11-20 00:00:00', 6, 'UTC') + toIntervalMicrosecond(n * intDiv(432000000000, %[3]d)) AS time,
     intDiv(n, 30) AS conn, n * 9 AS frame, concat('10.', toString(bitShiftRight(who, 16)), '.', toString(bitAnd(bitShiftRight(who, 8), 255)), '.', toString(bitAnd(who, 255))) AS client,
     concat('10.200.', toString(which), '.', toString(who %% 4), ':8443') AS server, concat('service-', toString(which), '.shop.example') AS service,
     ['GET', 'GET', 'GET', 'POST', 'PUT'][endpoint %% 5 + 1] AS method,
