@@ -15,9 +15,10 @@ import (
 // many languages that were written down without looking at what they know, each
 // a small body: testdata/challenge.tsv has the kind ("-" for none), the field
 // with its parents, and the value; in a note it stands in a sentence. Values with
-// a check digit were computed. When the list was new, 531 of its 640 fields and 60
-// of 72 sentences were found; what was learned from it is general (words of
-// languages, articles, order, compounds), but it is no longer unseen.
+// a check digit were computed. The list has three parts; of the fields of each,
+// 402 of 446, 129 of 194 and 174 of 205 were found when it was new, of the
+// sentences 81 of 95. What was learned from them is general (words of languages,
+// articles, order, compounds), but they are no longer unseen.
 func TestNamesNobodyFittedTo(t *testing.T) {
 	file, err := os.ReadFile("testdata/challenge.tsv")
 	if err != nil {
@@ -78,7 +79,7 @@ func TestNamesNobodyFittedTo(t *testing.T) {
 
 // Floors of the challenge.
 const (
-	leastFields = 0.96
+	leastFields = 0.95
 	leastTexts  = 0.92
 	mostFlagged = 0.01
 )

@@ -53,6 +53,12 @@ func (w *words) join(i, j int) []byte { return w.buf[w.off[i]:w.off[j]] }
 // split cuts a name at separators, at changes of case and between letters and
 // digits: cardNumber, card_number, Card-Number, CARD NUMBER, APIKey.
 func (w *words) split(name []byte) {
+	// What customers add to an object of their CRM ends so: SSN__c.
+	for _, end := range [...]string{"__c", "__pc"} {
+		if n := len(name) - len(end); n > 1 && string(name[n:]) == end {
+			name = name[:n]
+		}
+	}
 	if len(name) > maxName {
 		name = name[len(name)-maxName:]
 	}
