@@ -410,7 +410,7 @@ func (s *Store) copy(ctx context.Context, name, copied string, old []string) err
 	if !slices.Contains(old, "written") { // before version 2
 		into, from = append(into, "written"), append(from, "today()")
 	}
-	if err := s.exec(ctx, "INSERT INTO "+copied+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(from, ", ")+" FROM "+name); err != nil {
+	if err := s.exec(ctx, "INSERT INTO "+copied+" ("+strings.Join(into, ", ")+") SETTINGS insert_deduplicate = 0 SELECT "+strings.Join(from, ", ")+" FROM "+name); err != nil {
 		return err
 	}
 	return s.exec(ctx, "EXCHANGE TABLES "+name+" AND "+copied)
