@@ -118,6 +118,16 @@ func (in *Inventory) Snapshot(captures []analyze.Capture, counts *capture.Counts
 	return snap
 }
 
+// SetRules changes the user's rules. It is to be called while no worker runs.
+func (in *Inventory) SetRules(r *sensitive.Rules) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.opts.Rules = r
+	for _, w := range in.workers {
+		w.scanner = w.newScanner()
+	}
+}
+
 // Explain says why a path (as on the wire, without a query) has its template, in
 // each service that has an endpoint for it. It is to be called after
 // [Inventory.Snapshot].

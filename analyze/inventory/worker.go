@@ -83,13 +83,13 @@ func newWorker(in *Inventory, n int) *worker {
 	w := &worker{
 		in:      in,
 		reader:  posture.NewReader(in.opts.Key, posture.Options{}),
-		scanner: sensitive.NewScanner(sensitive.Options{Key: in.opts.Key, Hits: in.opts.Hits, Rules: in.opts.Rules}),
 		names:   [2]map[string][]byte{{}, {}},
 		places:  map[analyze.Place]analyze.Place{},
 		fields:  map[string]*field{},
 		servers: map[netip.AddrPort]string{},
 		clients: map[netip.Addr]string{},
 	}
+	w.scanner = w.newScanner()
 	w.state.worker = n
 	w.state.folded = func() { clear(w.hosts) }
 	w.state.reset(&in.opts)
@@ -98,6 +98,11 @@ func newWorker(in *Inventory, n int) *worker {
 	w.visitor.w = w
 	w.forget()
 	return w
+}
+
+func (w *worker) newScanner() *sensitive.Scanner {
+	o := &w.in.opts
+	return sensitive.NewScanner(sensitive.Options{Key: o.Key, Hits: o.Hits, Rules: o.Rules})
 }
 
 // forget drops what points into the state.

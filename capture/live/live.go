@@ -30,10 +30,17 @@ type Options struct {
 	Filter    capture.Filter
 	Namespace string // file of a network namespace; empty: our own
 	Ring      int    // bytes of the ring, in blocks of 1 MiB. 0: 32 MiB
-	// Fanout shares the frames out to the sources with the same number (1 to
-	// 65535), those of a connection to one of them. 0: the source gets all.
-	Fanout uint16
+	// Group shares the frames out to the sources of one group, those of a connection
+	// to one of them. NoGroup: the source gets all; NewGroup: the first of a group,
+	// whose number Source.Group says for those that join it.
+	Group int
 }
+
+// Of [Options.Group].
+const (
+	NoGroup  = 0
+	NewGroup = -1
+)
 
 // Counts are what the kernel says of a source since it was opened.
 type Counts struct {
@@ -46,6 +53,7 @@ type Counts struct {
 // beside it.
 type Source struct {
 	fd       int
+	group    int // of sources that share frames
 	loopback int // index of the loopback interface: it shows every frame twice
 	ring     []byte
 	block    int    // being read, or waited for
@@ -54,6 +62,9 @@ type Source struct {
 	holding  bool   // the block is ours
 	stop     [2]int // a pipe whose end wakes a Next that waits
 	closing  sync.Once
+	reading  sync.Mutex // held by Next
+	lent     bool       // a frame is lent
+	closed   bool
 	last     uint64 // number of the last frame
 
 	counts struct{ frames, dropped, freezes atomic.Uint64 }
@@ -154,11 +165,20 @@ func open(o Options) (_ *Source, err error) {
 			return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: index})
 		}},
 		{"join the fanout", func() error {
-			if o.Fanout == 0 {
+			how := unix.PACKET_FANOUT_HASH | unix.PACKET_FANOUT_FLAG_DEFRAG
+			id := o.Group - 1 // the kernel numbers from 0
+			switch o.Group {
+			case NoGroup:
 				return nil
+			case NewGroup:
+				id, how = 0, how|unix.PACKET_FANOUT_FLAG_UNIQUEID
 			}
-			how := int(o.Fanout) | (unix.PACKET_FANOUT_HASH|unix.PACKET_FANOUT_FLAG_DEFRAG)<<16
-			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, how)
+			if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, id|how<<16); err != nil {
+				return err
+			}
+			joined, err := unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
+			s.group = joined&0xffff + 1
+			return err
 		}},
 	}
 	for _, step := range steps {
@@ -179,16 +199,35 @@ func attach(fd int, program []bpf.RawInstruction) error {
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filters)), Filter: &filters[0]})
 }
 
+// Group is the number of the source's group.
+func (s *Source) Group() int { return s.group }
+
+// SetFilter changes which frames are read from now on.
+func (s *Source) SetFilter(f *capture.Filter) error {
+	program, err := compile(f)
+	if err != nil {
+		return err
+	}
+	if err := attach(s.fd, program); err != nil {
+		return fmt.Errorf("attach the filter: %w", err)
+	}
+	return nil
+}
+
 // Close ends the source; a Next that waits, and those after it, return io.EOF.
-// The ring is given back once Next has returned that, or Close is called twice.
+// While a frame is lent the ring stays: the Next that follows gives it back.
 func (s *Source) Close() error {
 	var err error
 	s.closing.Do(func() {
 		if s.stop[1] >= 0 {
-			err = unix.Close(s.stop[1]) // the other end becomes readable
-			return
+			err = unix.Close(s.stop[1]) // the other end becomes readable: a Next that waits ends
 		}
-		err = s.release()
+		s.reading.Lock()
+		defer s.reading.Unlock()
+		s.closed = true
+		if !s.lent {
+			err = errors.Join(err, s.release())
+		}
 	})
 	return err
 }
@@ -227,12 +266,22 @@ func (s *Source) count() {
 
 // Next fills f. f.Data is borrowed until the next call.
 func (s *Source) Next(f *capture.Frame) error {
-	for {
-		if s.ring == nil {
-			return io.EOF
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	s.lent = false
+	if s.closed {
+		if s.ring != nil {
+			s.count()
 		}
+		if err := s.release(); err != nil {
+			return err
+		}
+		return io.EOF
+	}
+	for {
 		for s.left > 0 {
 			if s.frame(f) {
+				s.lent = true
 				return nil
 			}
 		}
@@ -277,11 +326,8 @@ func (s *Source) wait() (came bool, err error) {
 		return true, nil
 	case err != nil:
 		return false, os.NewSyscallError("poll", err)
-	case ready[1].Revents != 0: // closed
+	case ready[1].Revents != 0: // closed, by who waits for us to return
 		s.count()
-		if err := s.release(); err != nil {
-			return false, err
-		}
 		return false, io.EOF
 	case ready[0].Revents&unix.POLLERR != 0:
 		// An interface went down; where we read all of them the others go on.

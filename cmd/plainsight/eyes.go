@@ -61,21 +61,30 @@ func (c *watchCmd) open(a *app) (*eyes, error) {
 	return e, nil
 }
 
-func (c *watchCmd) openSockets(e *eyes, filter capture.Filter) error {
-	f := probe.Filter{Filter: filter}
+// socketFilter adds to a filter what sockets alone are told apart by.
+func (c *watchCmd) socketFilter(filter capture.Filter) (f probe.Filter, err error) {
+	f.Filter = filter
 	for _, path := range c.Cgroup {
 		g, err := cgroup(path)
 		if err != nil {
-			return err
+			return f, err
 		}
 		f.Cgroups = append(f.Cgroups, g)
 	}
 	if c.Netns != "" {
 		inode, err := namespace(c.Netns)
 		if err != nil {
-			return err
+			return f, err
 		}
 		f.Namespaces = append(f.Namespaces, inode)
+	}
+	return f, nil
+}
+
+func (c *watchCmd) openSockets(e *eyes, filter capture.Filter) error {
+	f, err := c.socketFilter(filter)
+	if err != nil {
+		return err
 	}
 	s, err := probe.Open(probe.Options{Filter: f, HostWide: true, TLS: c.TLS})
 	if err != nil {
@@ -89,16 +98,40 @@ func (c *watchCmd) openPackets(e *eyes, filter capture.Filter) error {
 	if len(c.Cgroup) > 0 {
 		return usagef("--cgroup: packets do not say whose they are; that needs --source ebpf")
 	}
-	fanout, shards := uint16(os.Getpid())|1, min(runtime.GOMAXPROCS(0), maxShards)
+	group, shards := live.NewGroup, min(runtime.GOMAXPROCS(0), maxShards)
 	if shards == 1 {
-		fanout = 0
+		group = live.NoGroup
 	}
 	for range shards {
-		s, err := live.Open(live.Options{Interface: c.Interface, Filter: filter, Fanout: fanout, Namespace: c.Netns})
+		s, err := live.Open(live.Options{Interface: c.Interface, Filter: filter, Group: group, Namespace: c.Netns})
 		if err != nil {
 			return needs(err, "CAP_NET_RAW")
 		}
+		group = s.Group()
 		e.packets = append(e.packets, s)
+	}
+	return nil
+}
+
+// refilter changes what is captured to what the flags of c say.
+func (e *eyes) refilter(c *watchCmd) error {
+	filter, err := c.filter()
+	if err != nil {
+		return err
+	}
+	if e.sockets != nil {
+		f, err := c.socketFilter(filter)
+		if err != nil {
+			return err
+		}
+		if err := e.sockets.SetFilter(&f); err != nil {
+			return err
+		}
+	}
+	for _, s := range e.packets {
+		if err := s.SetFilter(&filter); err != nil {
+			return err
+		}
 	}
 	return nil
 }

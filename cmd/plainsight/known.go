@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"plainsight/analyze"
 	"plainsight/analyze/report"
@@ -167,50 +164,28 @@ func baselineOf(ctx context.Context, s *clickhouse.Store) (*analyze.Snapshot, er
 	})
 }
 
-// readMutes reads the configuration. Without a name it is ./plainsight.yaml, which
-// need not be there.
+// readMutes reads the mutes of the configuration.
 func readMutes(name string) ([]mute, error) {
-	if name == "" {
-		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		name = defaultConfig
-	}
-	text, err := readSmall(name, maxConfig)
-	if err != nil {
+	file, text, err := configText(name)
+	if err != nil || text == nil {
 		return nil, err
 	}
 	mutes, line, err := parseMutes(text)
 	if err != nil {
-		return nil, usagef("%s:%d: %w", name, line, err)
+		return nil, usagef("%s:%d: %w", file, line, err)
 	}
 	return mutes, nil
 }
 
 // parseMutes reads the list of mutes; an error is said of a line.
-func parseMutes(text []byte) (mutes []mute, line int, err error) {
-	defer func() {
-		if recover() != nil { // the decoder fails so on some tags
-			mutes, line, err = nil, 1, errors.New("no YAML that can be read")
-		}
-	}()
-	var config struct {
-		Mutes []mute `yaml:"mutes"`
-	}
-	if err := yaml.UnmarshalWithOptions(text, &config, yaml.Strict()); err != nil {
-		var y yaml.Error
-		if !errors.As(err, &y) {
-			return nil, 1, errors.New("no YAML that can be read")
-		}
-		line = 1
-		if t := y.GetToken(); t != nil && t.Position != nil {
-			line = t.Position.Line
-		}
-		return nil, line, errors.New(analyze.Clean([]byte(y.GetMessage())))
+func parseMutes(text []byte) ([]mute, int, error) {
+	config, line, err := parseConfig(text)
+	if err != nil {
+		return nil, line, err
 	}
 	for i := range config.Mutes {
 		m := &config.Mutes[i]
-		line := mutesLine(text, i)
+		line := lineOf(text, fmt.Sprintf("$.mutes[%d]", i))
 		switch {
 		case m.Key == "" && m.Rule == "":
 			return nil, line, errors.New("a mute needs the key of a finding, or a rule")
@@ -226,19 +201,6 @@ func parseMutes(text []byte) (mutes []mute, line int, err error) {
 		m.until = day.AddDate(0, 0, 1)
 	}
 	return config.Mutes, 0, nil
-}
-
-// mutesLine is the line where entry i of the list begins.
-func mutesLine(text []byte, i int) int {
-	path, err := yaml.PathString(fmt.Sprintf("$.mutes[%d]", i))
-	if err != nil {
-		return 1
-	}
-	node, err := path.ReadNode(strings.NewReader(string(text)))
-	if err != nil || node.GetToken() == nil || node.GetToken().Position == nil {
-		return 1
-	}
-	return node.GetToken().Position.Line
 }
 
 // covers reports whether a mute is for a finding.

@@ -33,6 +33,7 @@ const (
 
 // app is what every subcommand gets: where to write, and the log.
 type app struct {
+	Args   []string // of the command line, for what is read again
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
@@ -89,21 +90,36 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is main without the process: it returns the exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	var cmds commands
-	exited, code := false, 0
-	parser, err := kong.New(&cmds,
+// newParser makes the parser of a command line, and what it fills. An error is one
+// of the configuration that the command line names.
+func newParser(args []string, more ...kong.Option) (*kong.Kong, *commands, error) {
+	resolver, err := configOf(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmds := new(commands)
+	options := append(more,
 		kong.Name("plainsight"),
 		kong.Description(description),
 		kong.Vars{"version": "plainsight " + version},
-		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Exit(func(c int) { exited, code = true, c }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
+	if resolver != nil {
+		options = append(options, kong.Resolvers(resolver))
+	}
+	parser, err := kong.New(cmds, options...)
 	if err != nil {
 		panic(err) // the command table is wrong: a bug that the first test finds
+	}
+	return parser, cmds, nil
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	exited, code := false, 0
+	parser, cmds, err := newParser(args, kong.Writers(stdout, stderr), kong.Exit(func(c int) { exited, code = true, c }), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		return finish(stderr, err)
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -116,7 +132,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "plainsight: %s (see plainsight --help)\n", clean(err))
 		return exitUsage
 	}
-	a := &app{Stdin: stdin, Stdout: stdout, Stderr: stderr, Log: newLog(stderr, cmds.LogLevel, cmds.LogFormat)}
+	a := &app{Args: args, Stdin: stdin, Stdout: stdout, Stderr: stderr, Log: newLog(stderr, cmds.LogLevel, cmds.LogFormat)}
 	return finish(stderr, parsed.Run(a))
 }
 

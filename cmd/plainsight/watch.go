@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
 
 	"plainsight/analyze/inventory"
@@ -47,7 +50,7 @@ type watchCmd struct {
 	Key      string        `name:"fingerprint-key-file" help:"Key of fingerprints; made if missing" placeholder:"FILE" env:"PLAINSIGHT_KEY_FILE"`
 	Rules    string        `help:"Kinds of sensitive data of your own (YAML)." placeholder:"FILE"`
 	Routes   string        `help:"Templates of your own: a list or OpenAPI document." placeholder:"FILE"`
-	Config   string        `help:"Mutes; ./plainsight.yaml if it is there." placeholder:"FILE"`
+	Config   string        `help:"Flags and mutes; ./plainsight.yaml if it is there." placeholder:"FILE"`
 
 	storeFlags
 	Keep  bool   `help:"Keep what is found in the local store."`
@@ -127,7 +130,9 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 	found := make(chan struct{})
 	finding, stopFinding := context.WithCancel(ctx)
 	go func() { defer close(found); eyes.find(finding) }()
+	stopReloading := a.reloads(watcher, eyes)
 	err = watcher.Run(ctx, drainTime)
+	stopReloading()
 	stopFinding()
 	<-found
 	stopStatus()
@@ -189,6 +194,49 @@ func (c *watchCmd) serve(ctx context.Context, a *app, w *agent.Agent, e *eyes, s
 		}
 	}()
 	return func() { cancel(); <-done }, nil
+}
+
+// reloads reads filters and rules again at each SIGHUP, until the function returned
+// is called. What is wrong with them is said, and what was goes on.
+func (a *app) reloads(w *agent.Agent, e *eyes) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-hangups:
+				if err := a.reload(w, e); err != nil {
+					a.Log.Error("not reloaded: what was goes on", "error", err)
+				} else {
+					a.Log.Info("filters and rules are reloaded")
+				}
+			}
+		}
+	}()
+	return func() { signal.Stop(hangups); close(quit); <-ended }
+}
+
+func (a *app) reload(w *agent.Agent, e *eyes) error {
+	parser, cmds, err := newParser(a.Args, kong.Writers(a.Stdout, a.Stderr))
+	if err != nil {
+		return err
+	}
+	if _, err := parser.Parse(a.Args); err != nil {
+		return err
+	}
+	rules, err := readRules(cmds.Watch.Rules)
+	if err != nil {
+		return err
+	}
+	if err := e.refilter(&cmds.Watch); err != nil {
+		return err
+	}
+	w.SetRules(rules)
+	return nil
 }
 
 // status shows on a terminal what passes, until the function returned is called.

@@ -134,6 +134,22 @@ func (s *signalled) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// await does something and waits until a text is written after it.
+func (s *signalled) await(t *testing.T, text string, do func()) {
+	t.Helper()
+	s.mu.Lock()
+	s.all.Reset()
+	s.text, s.seen = text, make(chan struct{})
+	seen := s.seen
+	s.mu.Unlock()
+	do()
+	select {
+	case <-seen:
+	case <-time.After(60 * time.Second):
+		t.Fatalf("%q was not said: %s", text, s)
+	}
+}
+
 func (s *signalled) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,6 +158,12 @@ func (s *signalled) String() string {
 
 // watching runs watch while do runs, until a condition on its metrics holds.
 func watching(t *testing.T, do func(), until string, args ...string) (stdout string) {
+	t.Helper()
+	return watchingLog(t, func(*signalled) { do() }, until, args...)
+}
+
+// watchingLog is watching where do gets the log.
+func watchingLog(t *testing.T, do func(log *signalled), until string, args ...string) (stdout string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -160,7 +182,7 @@ func watching(t *testing.T, do func(), until string, args ...string) (stdout str
 	}
 	_, rest, _ := strings.Cut(log.String(), "address=127")
 	address := "127" + strings.Fields(rest)[0]
-	do()
+	do(log)
 	tick, late := time.NewTicker(50*time.Millisecond), time.After(60*time.Second)
 	defer tick.Stop()
 	for metrics := ""; !strings.Contains(metrics, until); {

@@ -20,6 +20,7 @@ import (
 
 	"plainsight/analyze"
 	"plainsight/analyze/inventory"
+	"plainsight/analyze/sensitive"
 	"plainsight/capture"
 	"plainsight/capture/flow"
 	"plainsight/storage"
@@ -192,6 +193,15 @@ func (a *Agent) Run(ctx context.Context, grace time.Duration) error {
 	default:
 		return nil
 	}
+}
+
+// SetRules changes the user's rules of sensitive data, for what comes from now on.
+func (a *Agent) SetRules(r *sensitive.Rules) {
+	for _, s := range a.shards {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	a.inventory.SetRules(r)
 }
 
 // conclude hands what is known to the sink.
