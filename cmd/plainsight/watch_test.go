@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 	case "client":
 		askUsers(address)
 	case "plainsight": // as a process of its own
-		os.Exit(run(context.Background(), strings.Fields(address), os.Stdin, os.Stdout, os.Stderr))
+		os.Args = append(os.Args[:1], strings.Fields(address)...)
+		main()
 	default:
 		os.Exit(m.Run())
 	}
@@ -376,5 +377,47 @@ func TestWatchKeepsInTheStore(t *testing.T) {
 				t.Errorf("life %d, %s: %s, want %s", life, q.what, got, q.want)
 			}
 		}
+	}
+}
+
+// An agent needs the capabilities that the README names, and no more; of them,
+// packets need one.
+func TestWatchWithLeastPrivilege(t *testing.T) {
+	address, ask := party(t)
+	_, port, _ := net.SplitHostPort(address)
+	for _, c := range []struct{ source, set string }{
+		{"ebpf", "-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search"},
+		{"packets", "-all,+net_raw"},
+	} {
+		t.Run(c.source, func(t *testing.T) {
+			p := exec.Command("setpriv", "--bounding-set", c.set, "--no-new-privs", os.Args[0])
+			p.Env = append(os.Environ(), fmt.Sprintf("PLAINSIGHT_TEST_PARTY=plainsight watch --source %s -p %s --listen 127.0.0.1:0 --format json", c.source, port))
+			var out bytes.Buffer
+			log := &signalled{text: "metrics and health are served", seen: make(chan struct{})}
+			p.Stdout, p.Stderr = &out, log
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- p.Wait() }()
+			select {
+			case <-log.seen:
+			case err := <-ended:
+				t.Fatalf("%v: %s", err, log)
+			case <-time.After(60 * time.Second):
+				p.Process.Kill()
+				t.Fatalf("does not start: %s", log)
+			}
+			ask()
+			if err := p.Process.Signal(os.Interrupt); err != nil { // what was said until then is drained
+				t.Fatal(err)
+			}
+			if err := <-ended; err != nil {
+				t.Fatalf("%v: %s", err, log)
+			}
+			if !strings.Contains(out.String(), `"exchanges": 40`) {
+				t.Errorf("%.300s\n%s", &out, log)
+			}
+		})
 	}
 }
