@@ -2,6 +2,7 @@ package shape
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,9 @@ import (
 func (s *Set) Fields(private func(analyze.Place) bool) (parameters, fields []analyze.Field) {
 	w := writer{private: private, depth: s.opts.Depth}
 	for i, where := range places {
+		if s.params[i] == nil {
+			continue
+		}
 		for _, k := range sorted(s.params[i].kids) {
 			w.base = analyze.Field{Side: analyze.Request, Where: where}
 			w.field(k, analyze.Clean([]byte(k.name)), k.name, s.messages)
@@ -150,15 +154,15 @@ func (n *node) format() string {
 // enum returns the values where they are proven to be all: few, none of them
 // seen just once, and each seen often on average.
 func (n *node) enum(key string) []string {
-	if n.open || len(n.values) == 0 {
+	if n.open || n.values.len() == 0 {
 		return nil
 	}
-	var total, least uint64 = 0, n.values[0].n
-	for _, v := range n.values {
-		total += v.n
-		least = min(least, v.n)
+	var total, least uint64 = 0, math.MaxUint64
+	for _, v := range n.values.all() {
+		total += uint64(v.n)
+		least = min(least, uint64(v.n))
 	}
-	d := uint64(len(n.values))
+	d := uint64(n.values.len())
 	if least < 2 || total < 2*d || n.coded(key) || n.truths() {
 		return nil
 	}
@@ -166,8 +170,8 @@ func (n *node) enum(key string) []string {
 		return nil
 	}
 	values := make([]string, 0, d)
-	for _, v := range n.values {
-		values = append(values, v.text)
+	for _, v := range n.values.all() {
+		values = append(values, string(n.values.text(v)))
 	}
 	slices.Sort(values)
 	return values
@@ -176,12 +180,13 @@ func (n *node) enum(key string) []string {
 // coded reports whether the values are of a list that the world keeps, of
 // which traffic shows a part: countries, currencies, languages, time zones.
 func (n *node) coded(key string) bool {
-	if len(n.values) < 4 && !codeKey(key) {
+	if n.values.len() < 4 && !codeKey(key) {
 		return false
 	}
-	for _, v := range n.values {
+	for _, v := range n.values.all() {
+		text := string(n.values.text(v))
 		capitals, small := 0, 0
-		for _, c := range []byte(v.text) {
+		for _, c := range []byte(text) {
 			switch {
 			case 'A' <= c && c <= 'Z':
 				capitals++
@@ -190,11 +195,11 @@ func (n *node) coded(key string) bool {
 			}
 		}
 		letters := capitals + small
-		plain := letters == len(v.text)
+		plain := letters == len(text)
 		switch {
 		case plain && letters <= 3 && (capitals == letters && letters > 1 || small == 2 && letters == 2): // JP, EUR, de
-		case !plain && len(v.text) <= 7 && small == 2 && (capitals == 2 || capitals == 0): // pt-BR
-		case strings.Contains(v.text, "/") && capitals >= 2 || v.text == "UTC" || v.text == "GMT": // Asia/Tokyo
+		case !plain && len(text) <= 7 && small == 2 && (capitals == 2 || capitals == 0): // pt-BR
+		case strings.Contains(text, "/") && capitals >= 2 || text == "UTC" || text == "GMT": // Asia/Tokyo
 		default:
 			return false
 		}
@@ -217,8 +222,8 @@ func codeKey(key string) bool {
 // truths reports whether the values are those of a boolean that is written as
 // text, as forms do.
 func (n *node) truths() bool {
-	for _, v := range n.values {
-		switch strings.ToLower(v.text) {
+	for _, v := range n.values.all() {
+		switch strings.ToLower(string(n.values.text(v))) {
 		case "true", "false":
 		default:
 			return false

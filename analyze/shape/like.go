@@ -34,7 +34,7 @@ func (s *Set) Like(o *Set) (alike, weight float64) {
 	if (answered == 0) != (other == 0) {
 		m.against += 1.5
 	}
-	m.parameters(&s.params[0], &o.params[0], s.messages, o.messages)
+	m.parameters(s.param(0), o.param(0), s.messages, o.messages)
 	weight = m.pro + m.against
 	if weight == 0 {
 		return 0, 0

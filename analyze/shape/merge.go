@@ -1,7 +1,5 @@
 package shape
 
-import "slices"
-
 // Merge adds what o knows to s. o is not changed and shares nothing with s
 // afterwards. Within the limits the order of merges does not matter.
 func (s *Set) Merge(o *Set) {
@@ -12,7 +10,9 @@ func (s *Set) Merge(o *Set) {
 	s.over += o.over
 	s.folds += o.folds
 	for i := range o.params {
-		s.merge(&s.params[i], &o.params[i], 0)
+		if o.params[i] != nil {
+			s.merge(s.param(i), o.params[i], 0)
+		}
 	}
 	for _, v := range o.variants {
 		if root := s.root(v.side, v.status, []byte(v.ctype)); root != nil {
@@ -72,19 +72,19 @@ func (n *node) mergeStrings(o *node, limit int) {
 		n.formats &= o.formats
 	}
 	if n.open || o.open {
-		n.open, n.values = true, nil
+		n.shut()
 		return
 	}
-	for _, v := range o.values {
-		i := slices.IndexFunc(n.values, func(w value) bool { return w.text == v.text })
-		if i >= 0 {
-			n.values[i].n += v.n
-			continue
-		}
-		if len(n.values) >= limit {
-			n.open, n.values = true, nil
+	for _, v := range o.values.all() {
+		text := o.values.text(v)
+		switch to := n.values.find(text); {
+		case to != nil:
+			to.add(v.n)
+		case n.values.len() >= limit:
+			n.shut()
 			return
+		default:
+			n.propose(text, v.n)
 		}
-		n.values = append(n.values, v)
 	}
 }

@@ -32,6 +32,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Depth, 24)
 	def(&o.Variants, 32)
 	def(&o.Values, 24)
+	o.Values = min(o.Values, maxLabels)
 	return o
 }
 
@@ -52,7 +53,6 @@ type node struct {
 	name  string // as captured
 	kids  []*node
 	index map[string]*node // of kids, once they are many
-	next  int              // the kid that came after the last one, last time
 	item  *node
 	wild  *node // values under free keys
 
@@ -60,29 +60,23 @@ type node struct {
 	formats  uint8 // those that all strings had
 	strings  bool  // a string was seen
 	textual  bool
-	repeated bool // a parameter that came twice in one message
-	folded   bool // too many names: all go to wild
-	open     bool // no enum: too many values, or unfit ones
-	values   []value
+	repeated bool  // a parameter that came twice in one message
+	folded   bool  // too many names: all go to wild
+	open     bool  // no enum: too many values, or unfit ones
+	fixed    uint8 // how many of the names above a value here are always the same: 0, 1, 2 or more
+	values   *labels
+	note     any // of the caller
 
 	present uint64 // parents that had it, whole or cut
 	sure    uint64 // parents in whole bodies that had it
 	objects uint64 // objects in whole bodies
 
-	fixed uint8 // how many of the names above a value here are always the same: 0, 1, 2 or more
-	note  any   // of the caller
-
 	// Of the body that is being walked.
 	epoch    uint64
+	instance uint64 // of the parent object that last had it
 	hits     uint32
 	opened   uint32
-	instance uint64 // of the parent object that last had it
-}
-
-type value struct {
-	head uint64 // of text
-	text string
-	n    uint64
+	next     int // the kid that came after the last one, last time
 }
 
 // variant is one kind of body of an endpoint.
@@ -98,7 +92,7 @@ type variant struct {
 type Set struct {
 	opts     Options
 	variants []*variant
-	params   [4]node // query, header, cookie, path: objects with one instance a message
+	params   [4]*node // query, header, cookie, path: objects with one instance a message
 	messages uint64
 	instance uint64
 	nodes    int
@@ -135,7 +129,7 @@ func (s *Set) Parameter(where analyze.Where, name, value []byte) {
 		if w != where {
 			continue
 		}
-		n := s.kid(&s.params[i], name)
+		n := s.kid(s.param(i), name)
 		if n == nil {
 			return
 		}
@@ -150,6 +144,14 @@ func (s *Set) Parameter(where analyze.Where, name, value []byte) {
 		n.text(value, s.opts.Values)
 		return
 	}
+}
+
+// param is the object that parameters of one place are in.
+func (s *Set) param(i int) *node {
+	if s.params[i] == nil {
+		s.params[i] = &node{}
+	}
+	return s.params[i]
 }
 
 // root finds or makes the variant of a body.

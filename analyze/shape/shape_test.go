@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand"
 	"reflect"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -300,7 +302,7 @@ func TestBounds(t *testing.T) {
 		count += v.root.count() - 1
 	}
 	for i := range s.params {
-		count += s.params[i].count() - 1
+		count += s.param(i).count() - 1
 	}
 	if s.nodes > 300 || count != s.nodes || len(s.variants) > 3 {
 		t.Errorf("%d nodes (%d counted), %d variants", count, s.nodes, len(s.variants))
@@ -339,6 +341,47 @@ func sample(items int) []byte {
 	}
 	b.WriteString(`]}`)
 	return b.Bytes()
+}
+
+// The shapes of five thousand endpoints with two dozen fields each, of which some
+// could still be enums, leave room in 64 MB for their paths.
+func TestFiveThousandEndpointsFit(t *testing.T) {
+	const endpoints, most = 5000, 60e6
+	r := rand.New(rand.NewSource(3))
+	words := strings.Fields("amber barrel basalt bell blanket bowl cedar chair clock dune ember fjord grove harbor kettle knife lamp mat shelf teapot")
+	word := func() string { return words[r.Intn(len(words))] }
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	sets := make([]*Set, endpoints)
+	var rec Recorder
+	var w body.Walker
+	for i := range sets {
+		s := NewSet(Options{})
+		for range 10 {
+			var items []string
+			for range 2 {
+				items = append(items, fmt.Sprintf(`{"id":%d,"uuid":"%08x-1111-4222-8333-444444444444","name":"%s %s","sku":"SK-%06d","price":1.5,"in_stock":true,"created_at":"2026-01-18T06:15:06Z","tags":["%s","%s"],"owner":{"id":7,"display_name":"%s"},"url":"https://shop.example.org/%d","note":null,"weight":1,"colour":"%s","size":{"w":1,"h":2},"rating":4}`,
+					i, r.Uint32(), word(), word(), r.Intn(1e6), word(), word(), word(), i, word()))
+			}
+			text := fmt.Sprintf(`{"total":%d,"page":1,"items":[%s]}`, i, strings.Join(items, ","))
+			rec.Open(s, analyze.Response, 200, []byte(asJSON))
+			rec.Close(w.Walk([]byte(asJSON), []byte(text), &rec).Complete)
+			s.Message()
+			s.Parameter(analyze.InQuery, []byte("page"), []byte(strconv.Itoa(r.Intn(10))))
+			s.Parameter(analyze.InQuery, []byte("sort"), []byte(word()))
+			s.Parameter(analyze.InHeader, []byte("x-tenant"), []byte(word()))
+		}
+		sets[i] = s
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	used := float64(after.HeapAlloc) - float64(before.HeapAlloc)
+	t.Logf("%.1f MB for %d endpoints of %d fields: %.1f KB each", used/1e6, endpoints, sets[0].Nodes(), used/endpoints/1e3)
+	if used > most {
+		t.Errorf("%.1f MB are in use, want %.0f at most", used/1e6, most/1e6)
+	}
+	runtime.KeepAlive(sets)
 }
 
 func TestAllocations(t *testing.T) {

@@ -3,6 +3,7 @@ package shape
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"net/netip"
 
@@ -62,18 +63,73 @@ func (n *node) learn(text []byte, limit int) {
 	if n.open {
 		return
 	}
-	start := head(text)
-	for i := range n.values {
-		if v := &n.values[i]; v.head == start && v.text == string(text) {
-			v.n++
-			return
-		}
-	}
-	if len(n.values) >= limit || !label(text) {
-		n.open, n.values = true, nil
+	if v := n.values.find(text); v != nil {
+		v.add(1)
 		return
 	}
-	n.values = append(n.values, value{start, string(text), 1})
+	if n.values.len() >= limit || !label(text) {
+		n.shut()
+		return
+	}
+	n.propose(text, 1)
+}
+
+// shut gives up looking for an enum.
+func (n *node) shut() { n.open, n.values = true, nil }
+
+// labels are the candidates of an enum. Nodes hold many of them, most of which
+// come to nothing: texts stand in a row, and a field that is no string has none
+// (nil).
+type labels struct {
+	list  []value
+	texts []byte // one after the other
+}
+
+// value is one candidate.
+type value struct {
+	head     uint64 // of its text
+	n        uint32 // how often it was seen, at most
+	from, to uint16 // in texts
+}
+
+const (
+	longest   = 48                       // bytes of a label
+	maxLabels = math.MaxUint16 / longest // of a field
+)
+
+func (v *value) add(n uint32) { v.n += min(n, math.MaxUint32-v.n) }
+
+func (l *labels) len() int { return len(l.all()) }
+
+// all are the values; text gives each its text, which is borrowed.
+func (l *labels) all() []value {
+	if l == nil {
+		return nil
+	}
+	return l.list
+}
+
+func (l *labels) text(v value) []byte { return l.texts[v.from:v.to] }
+
+func (l *labels) find(text []byte) *value {
+	start := head(text)
+	for i, v := range l.all() {
+		if v.head == start && string(l.text(v)) == string(text) {
+			return &l.list[i]
+		}
+	}
+	return nil
+}
+
+// propose adds a candidate.
+func (n *node) propose(text []byte, times uint32) {
+	if n.values == nil {
+		n.values = new(labels)
+	}
+	l := n.values
+	from := len(l.texts)
+	l.texts = append(l.texts, text...)
+	l.list = append(l.list, value{head(text), times, uint16(from), uint16(len(l.texts))})
 }
 
 // head is the first bytes of a text and something of its length: enough to tell
@@ -109,7 +165,7 @@ func (n *node) text(b []byte, limit int) {
 // label reports whether text may be a member of an enum: a word or code, no
 // sentence, nothing that is a value by its looks.
 func label(text []byte) bool {
-	if len(text) == 0 || len(text) > 48 || body.FreeKey(text) {
+	if len(text) == 0 || len(text) > longest || body.FreeKey(text) {
 		return false
 	}
 	for _, c := range text {
