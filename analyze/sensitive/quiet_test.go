@@ -128,3 +128,12 @@ func FuzzQuiet(f *testing.F) {
 		}
 	})
 }
+
+// No row needs fewer letters and digits than the shortest piece has bytes.
+func TestShortest(t *testing.T) {
+	for n := range shortest {
+		if len(alone[n]) > 0 {
+			t.Errorf("%s is alone with %d", Detectors[alone[n][0]].ID, n)
+		}
+	}
+}

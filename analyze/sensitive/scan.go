@@ -115,12 +115,13 @@ var rows = struct {
 type prefix struct {
 	text     string
 	detector int
+	least    int // bytes of a token
 }
 
 var prefixes = func() (t [128][]prefix) {
 	for i := range Detectors {
 		for _, p := range Detectors[i].Begins {
-			t[p[0]] = append(t[p[0]], prefix{p, i})
+			t[p[0]] = append(t[p[0]], prefix{p, i, max(Detectors[i].Shape.Min, len(p)+1)})
 		}
 	}
 	return t
@@ -520,10 +521,11 @@ func (f *finder) url(text []byte, start, at, end int) {
 	for stop > at+3 && (text[stop-1] == '.' || text[stop-1] == ',' || text[stop-1] == ')' || text[stop-1] == ';') {
 		stop--
 	}
-	authority := rest
-	if i := bytes.IndexAny(rest, "/?#"); i >= 0 {
-		authority = rest[:i]
+	n := 0
+	for n < len(rest) && rest[n] != '/' && rest[n] != '?' && rest[n] != '#' {
+		n++
 	}
+	authority := rest[:n]
 	scheme := text[start:at]
 	if equalFold(scheme, "otpauth") {
 		if bytes.Contains(rest, []byte("secret=")) {

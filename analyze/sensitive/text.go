@@ -65,7 +65,9 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 			continue
 		}
 		start := i
+		all := uint8(0) // kinds in the word
 		for i < len(text) && kinds[text[i]]&(isDigit|isUpper|isLower) != 0 {
+			all |= kinds[text[i]]
 			i++
 		}
 		if start > from && (text[start-1] >= 0x80 && kinds[b]&isDigit == 0) {
@@ -109,7 +111,7 @@ func (f *finder) words(text []byte, from int, sum uint32, cl *class) {
 				continue
 			}
 		}
-		if !hasDigit(word) {
+		if all&isDigit == 0 {
 			// Letters joined to digits by a dash or the like: AB-12-34, RV 006.
 			if i+1 >= len(text) || text[i] != '-' || len(word) > 6 || kinds[text[i+1]]&isDigit == 0 && !(len(word) == 2 && hexes(word)) {
 				continue
@@ -166,15 +168,6 @@ func givesCode(rest []byte) bool {
 // opening tells marks before a value from operators.
 func opening(c byte) bool {
 	return c == ' ' || c == '"' || c == '\'' || c == ':' || c == '>' || c == '\n' || c == '\t'
-}
-
-func hasDigit(b []byte) bool {
-	for _, c := range b {
-		if kinds[c]&isDigit != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // extent tells how far a piece goes from its first word, text[start:i]: over
@@ -259,7 +252,7 @@ func (f *finder) maker(text []byte, start int, ps []prefix, cl *class) int {
 	for k := range ps {
 		p := &ps[k]
 		rest := text[start:]
-		if len(rest) <= len(p.text) || string(rest[:len(p.text)]) != p.text {
+		if len(rest) < p.least || rest[1] != p.text[1] || string(rest[:len(p.text)]) != p.text {
 			continue
 		}
 		if start > 0 && (kinds[text[start-1]]&isToken != 0) {
@@ -280,6 +273,9 @@ func (f *finder) maker(text []byte, start int, ps []prefix, cl *class) int {
 		}
 		for end > start && (text[end-1] == '.' || text[end-1] == '-' && end < len(text)) {
 			end-- // the end of a sentence
+		}
+		if end-start < d.Shape.Min {
+			continue
 		}
 		c := &f.c
 		c.cut(text[start:end])
@@ -355,10 +351,18 @@ func country(d []byte) bool {
 	return false
 }
 
+// shortest is how many bytes a piece has at least that nothing before it names.
+const shortest = 7 // 1.2.3.4
+
+// unled reports whether what ends with c is no name for what follows.
+func unled(c byte) bool {
+	return c == '/' || c == ',' || c == '&' || kinds[c]&isToken != 0
+}
+
 // piece judges text[start:end]: by the words before it, or, where it is the
 // whole value, by the rows that need no name.
 func (f *finder) piece(text []byte, from, start, end int, cl *class) bool {
-	if end-start < 3 {
+	if n := end - start; n < 3 || n < shortest && (start == from || unled(text[start-1])) {
 		return false
 	}
 	c := &f.c
@@ -509,7 +513,7 @@ func (f *finder) telegram(text []byte, start, end int) bool {
 // say is false where there are none.
 func (f *finder) before(text []byte, from, start int) (class, bool) {
 	lead := text[from:start]
-	if n := len(lead); n == 0 || lead[n-1] == '/' || lead[n-1] == ',' || lead[n-1] == '&' || kinds[lead[n-1]]&isToken != 0 || n > 1 && lead[n-1] == ':' && kinds[lead[n-2]]&isDigit != 0 {
+	if n := len(lead); n == 0 || unled(lead[n-1]) || n > 1 && lead[n-1] == ':' && kinds[lead[n-2]]&isDigit != 0 {
 		return class{}, false
 	}
 	if len(lead) > 48 {
