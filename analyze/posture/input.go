@@ -291,15 +291,23 @@ func (o *Observation) store(endpoint, service *State) {
 		return
 	}
 	page := prefix(o.ResponseBody, pageRead)
-	for range pageScripts {
-		at := activeMarkup(page)
-		if at < 0 || page[at] != '<' {
+	for n := 0; n < pageScripts; {
+		at := bytes.IndexByte(page, '<')
+		if at < 0 {
 			return
 		}
-		if h := running(page[at:]); h != 0 && !o.brings(h) {
-			remember(&endpoint.shown, h, o.principalHash, o.At.Nano)
+		page = page[at:]
+		tag := page[1:] // to the next one: all tags together are read once
+		if next := bytes.IndexByte(tag, '<'); next >= 0 {
+			tag = tag[:next]
 		}
-		page = page[at+1:]
+		if activeMarkup(page[:1+min(len(tag), 1024)]) == 0 {
+			n++
+			if h := running(page); h != 0 && !o.brings(h) {
+				remember(&endpoint.shown, h, o.principalHash, o.At.Nano)
+			}
+		}
+		page = page[1:]
 	}
 }
 

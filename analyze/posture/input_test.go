@@ -139,6 +139,25 @@ func made(n int, request, answer string) talk {
 	return talk{text: `POST /users HTTP/1.1` + "\n\n" + request + "\n---\n201\n\n" + answer, times: n}
 }
 
+// Pages made to be slow to read are read at the speed of others.
+func BenchmarkHostilePages(b *testing.B) {
+	r := NewReader(analyze.Key{1}, Options{})
+	for name, page := range map[string]string{"tags": strings.Repeat("<a", 32<<10), "handlers": strings.Repeat("<a onx=", 9<<10), "scripts": strings.Repeat("<script>", 8<<10), "one": "<a " + strings.Repeat(" on", 20<<10)} {
+		b.Run(name, func(b *testing.B) {
+			body := []byte(page)
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				var endpoint, service State
+				o := r.Begin()
+				o.Method, o.Status, o.ResponseBody, o.At = "GET", 200, body, moment(1)
+				o.ResponseHeader([]byte("content-type"), []byte("text/html"))
+				o.Done()
+				Observe(o, &endpoint, &service)
+			}
+		})
+	}
+}
+
 func TestFormsOfValues(t *testing.T) {
 	for text, want := range map[string]form{
 		"": formEmpty, "7": formInteger, "-7": formNegative, "7.5": formDecimal, "-7.5": formNegative, "true": formBoolean, "fals": formText, "2026-01-02": formDate, "2026-01-02T10:00:00Z": formDate,

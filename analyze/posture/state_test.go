@@ -191,7 +191,8 @@ func FuzzObservation(f *testing.F) {
 		var endpoint, service State
 		for status := 200; status <= 500; status += 100 {
 			o := r.Begin()
-			o.Method, o.Status, o.Path, o.Time = "GET", status, []byte(path), now
+			o.Method, o.Status, o.Path, o.Time, o.At = "GET", status, []byte(path), now, moment(status)
+			o.Latency = time.Duration(len(body)) * time.Second
 			o.RequestHeader([]byte("authorization"), []byte(auth))
 			o.RequestHeader([]byte("cookie"), []byte(cookie))
 			o.RequestHeader([]byte("origin"), []byte(auth))
@@ -200,7 +201,10 @@ func FuzzObservation(f *testing.F) {
 			o.ResponseHeader([]byte("set-cookie"), []byte(set))
 			o.ResponseHeader([]byte("location"), []byte(path))
 			o.ResponseHeader([]byte("sunset"), []byte(path))
+			o.ResponseHeader([]byte("content-type"), []byte("text/html"))
 			o.Parameter([]byte("redirect_uri"), []byte(body))
+			o.Parameter([]byte("redirect_uri"), []byte(path))
+			o.Field([]byte(path), []byte(body))
 			o.ResponseBody, o.RequestBody = []byte(body), []byte(body)
 			o.Done()
 			Observe(o, &endpoint, &service)
