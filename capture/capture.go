@@ -145,6 +145,9 @@ type Chunk struct {
 	Offset uint64
 	Data   []byte // borrowed
 	End    bool   // the direction closes after Data
+	// Passed: what lies between the last chunk and Offset was seen to pass, and left
+	// out by intent (records of TLS). It is no gap.
+	Passed bool
 }
 
 // Parser takes the two directions of one connection and hands what it

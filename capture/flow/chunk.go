@@ -75,6 +75,10 @@ func (c *conn) chunk(ch *capture.Chunk) {
 		return
 	}
 	b := ch.Data
+	if ch.Passed && ch.Offset > s.place && int64(ch.Offset-s.place) > 0 {
+		s.bytes += int64(ch.Offset - s.place)
+		s.place = ch.Offset
+	}
 	if ch.Offset > s.place {
 		lost := int64(ch.Offset - s.place)
 		if lost < 0 {

@@ -701,3 +701,24 @@ func TestLossAddsUp(t *testing.T) {
 		}
 	}
 }
+
+// What a source left out by intent is no gap, and is counted with the bytes.
+func TestChunksLeftOut(t *testing.T) {
+	var r capturetest.Recorder
+	e := New(options(), &r)
+	conn := capture.Conn{ID: 1, Client: netip.MustParseAddrPort("10.0.0.1:1"), Server: netip.MustParseAddrPort("10.0.0.2:2")}
+	for i, ch := range []capture.Chunk{
+		{Offset: 0, Data: []byte("LINE\n")},
+		{Offset: 1000, End: true},
+		{Dir: s, Offset: 0, Data: []byte("LINE\n")},
+		{Dir: s, Offset: 70, End: true, Passed: true},
+	} {
+		ch.Conn, ch.Time = conn, capturetest.Epoch.Add(time.Duration(i))
+		e.Chunk(&ch)
+	}
+	e.Close()
+	sum := r.Summaries[0]
+	if sum.Bytes != [2]int64{5, 70} || sum.Missing != [2]int64{995, 0} || e.Counts()[capture.StreamGaps] != 1 {
+		t.Errorf("%+v, %d gaps", sum, e.Counts()[capture.StreamGaps])
+	}
+}

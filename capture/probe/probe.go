@@ -80,6 +80,7 @@ type socket struct {
 	server     bool // it is the server's
 	known      bool // whose it is
 	ended      [2]bool
+	tls        bool // its bytes on the wire are records, most of which are not shown
 	party      *capture.Party
 	next, prev *socket
 }
@@ -212,7 +213,7 @@ func (s *Source) take(e *bpf.Event, c *capture.Chunk) bool {
 	if !k.known {
 		k.orient(e)
 	}
-	*c = capture.Chunk{Stamp: at, Conn: k.conn, Dir: k.dir(e.Direction), Offset: e.Offset}
+	*c = capture.Chunk{Stamp: at, Conn: k.conn, Dir: k.dir(e.Direction), Offset: e.Offset, Passed: k.tls}
 	switch e.Kind {
 	case bpf.Data:
 		c.Data = e.Data
@@ -226,7 +227,7 @@ func (s *Source) take(e *bpf.Event, c *capture.Chunk) bool {
 		if k.ended[bpf.Received] {
 			return false
 		}
-		c.Dir, c.End = k.dir(bpf.Received), true
+		c.Dir, c.End = k.dir(bpf.Received), true // its offset is what was received
 	}
 	return true
 }
@@ -247,7 +248,7 @@ func (s *Source) open(e *bpf.Event, at capture.Stamp) *socket {
 	}
 	s.known[k.name] = k
 	s.ends[ends{e.Local, e.Remote, e.Inside}] = k
-	if !e.Inside && s.libraries != nil && isRecord(e.Data) {
+	if k.tls = !e.Inside && isRecord(e.Data); k.tls && s.libraries != nil {
 		s.libraries.speaks(e.PID)
 	}
 	switch e.Role {
