@@ -132,24 +132,24 @@ func (c *conclusion) notVisible(k func(capture.Counter) uint64) {
 	say(n[certificatesHidden], "%s showed no certificate (TLS 1.3 encrypts it, resumption omits it): its name and dates are unknown.", many(n[certificatesHidden], "TLS handshake"))
 	say(n[helloEncrypted], "%s offered an encrypted hello (ECH), or a dummy of one: the name in the clear may stand before another.", many(n[helloEncrypted], "TLS handshake"))
 	say(n[webSocketUnread], "%s (binary, or not to be inflated) were counted, not looked into.", many(n[webSocketUnread], "WebSocket message"))
-	say(k(capture.FramesSnapped), "%s were cut by the snap length: capture whole ones (tcpdump -s 0) to see what is in them.", many(k(capture.FramesSnapped), "frame"))
+	say(k(capture.FramesSnapped), "%s cut by the snap length: capture whole ones (tcpdump -s 0) to see what is in them.", were(k(capture.FramesSnapped), "frame"))
 	say(k(capture.StreamGapBytes), "%s were lost in %s of the streams; messages with holes are marked and prove no absence.", size(k(capture.StreamGapBytes)), many(k(capture.StreamGaps), "place"))
 	say(k(capture.StreamGaps)*b(k(capture.StreamGapBytes) == 0), "%s of the streams lost an unknown number of bytes.", many(k(capture.StreamGaps), "place"))
 	say(k(capture.ExchangesUnanswered), "%s had no answer in the capture.", many(k(capture.ExchangesUnanswered), "request"))
 	say(k(capture.ExchangesResponseOnly), "%s came without its request.", many(k(capture.ExchangesResponseOnly), "response"))
-	say(k(capture.BodiesTruncated), "%s were kept only in part.", many(k(capture.BodiesTruncated), "body"))
+	say(k(capture.BodiesTruncated), "%s kept only in part.", were(k(capture.BodiesTruncated), "body"))
 	say(k(capture.BodiesUndecoded), "%s could not be decoded.", many(k(capture.BodiesUndecoded), "body"))
 	say(n[bodiesOpaque], "%s are in formats that are not looked into (images, binaries, protobuf).", many(n[bodiesOpaque], "body"))
-	say(k(capture.ConnectionsMidstream), "%s were joined after their start: who is the client is a guess there, and their first messages may be missing.", many(k(capture.ConnectionsMidstream), "connection"))
+	say(k(capture.ConnectionsMidstream), "%s joined after their start: who is the client is a guess there, and their first messages may be missing.", were(k(capture.ConnectionsMidstream), "connection"))
 	say(k(capture.ConnectionsOpaque), "%s spoke a protocol that is not known here.", many(k(capture.ConnectionsOpaque), "connection"))
 	evicted := k(capture.ConnectionsEvictedHalfOpen) + k(capture.ConnectionsEvictedLimit)
-	say(evicted, "%s were given up at the limit of connections.", many(evicted, "connection"))
+	say(evicted, "%s given up at the limit of connections.", were(evicted, "connection"))
 	dropped := k(capture.FramesDroppedMalformed) + k(capture.FramesDroppedTruncated) + k(capture.FramesDroppedFragment)
 	say(dropped, "%s of %d could not be read (malformed, cut short or incomplete fragments).", many(dropped, "frame"), k(capture.FramesSeen))
 	say(k(capture.FramesIgnoredLink), "%s are of a link type that is not decoded.", many(k(capture.FramesIgnoredLink), "frame"))
 	say(k(capture.FramesIgnoredNotTCP), "%s carry other transports than TCP.", many(k(capture.FramesIgnoredNotTCP), "packet"))
-	say(k(capture.HeadLimitReached)+k(capture.PipelineLimitReached), "%s were given up at a limit of the HTTP parser.", many(k(capture.HeadLimitReached)+k(capture.PipelineLimitReached), "message"))
-	say(k(capture.ParserPanics), "%s were given up because of a bug of plainsight.", many(k(capture.ParserPanics), "connection"))
+	say(k(capture.HeadLimitReached)+k(capture.PipelineLimitReached), "%s given up at a limit of the HTTP parser.", were(k(capture.HeadLimitReached)+k(capture.PipelineLimitReached), "message"))
+	say(k(capture.ParserPanics), "%s given up because of a bug of plainsight.", were(k(capture.ParserPanics), "connection"))
 	limits := n[endpointLimit] + n[serviceLimit] + n[shapeLimit] + n[sensitiveLimit] + n[hitLimit] + n[findingLimit] + n[credentialLimit] + n[edgeLimit] + n[sessionLimit]
 	say(limits, "Limits of the inventory were reached; see the counts whose names end in _limit.")
 	for _, f := range c.captures {
@@ -162,6 +162,14 @@ func b(yes bool) uint64 {
 		return 1
 	}
 	return 0
+}
+
+// were is many with what agrees with it.
+func were(n uint64, noun string) string {
+	if n == 1 {
+		return many(n, noun) + " was"
+	}
+	return many(n, noun) + " were"
 }
 
 func many(n uint64, what string) string {
