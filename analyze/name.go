@@ -13,15 +13,17 @@ import (
 //	wordpress_logged_in_5c016e8f0f95f039  →  wordpress_logged_in_{hex}
 //	perm[jo@example.org]                  →  perm[{email}]
 //
-// A name that looks like words is returned as it is, without any guess about
-// its meaning.
+// A name that looks like words, percent-escapes undone, is returned as it is,
+// without any guess about its meaning.
 func Name(text []byte) string {
 	if len(text) > MaxText {
 		text = text[:MaxText]
 	}
-	if !valueLike(text) {
+	plain := unescaped(text)
+	if !valueLike(plain) {
 		return Clean(text)
 	}
+	text = plain
 	var b []byte
 	for i := 0; i < len(text); {
 		if what, n := value(text[i:]); n > 0 {
@@ -46,7 +48,39 @@ func Name(text []byte) string {
 
 // ValueLike reports whether a text that stands in the place of a name looks
 // like a value: an identifier, a number, an address, a secret.
-func ValueLike(text []byte) bool { return valueLike(text) }
+func ValueLike(text []byte) bool { return valueLike(unescaped(text)) }
+
+// unescaped undoes percent-escapes (RFC 3986 section 2.1). Without any, it is the
+// text itself.
+func unescaped(text []byte) []byte {
+	i := bytes.IndexByte(text, '%')
+	if i < 0 {
+		return text
+	}
+	out := append(make([]byte, 0, len(text)), text[:i]...)
+	for ; i < len(text); i++ {
+		c := text[i]
+		if c == '%' && i+2 < len(text) {
+			if high, low := hexDigit(text[i+1]), hexDigit(text[i+2]); high|low < 16 {
+				c = high<<4 | low
+				i += 2
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// hexDigit is the value of a hex digit, 255 of anything else.
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 255
+}
 
 func valueLike(text []byte) bool {
 	for i := 0; i < len(text); {

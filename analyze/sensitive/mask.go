@@ -73,6 +73,7 @@ func (m *Masker) Append(dst, text []byte) []byte {
 	}
 	m.pairs(t)
 	m.runs(t)
+	m.marks(t)
 	return m.render(dst, t)
 }
 
@@ -145,6 +146,35 @@ func (m *Masker) runs(t []byte) {
 			len(run) >= 16 && upper >= 2 && lower >= 2 && alternating(run) >= 5,
 			len(run) >= 24 && bytes.IndexByte(run, '-') < 0 && bytes.IndexByte(run, '_') < 0:
 			m.cuts = append(m.cuts, cut{start, i})
+		}
+	}
+}
+
+// marks cuts what stands before an @, a user with or without a password, and words
+// with an exclamation mark inside, as passwords have them and names have not.
+func (m *Masker) marks(t []byte) {
+	if bytes.IndexByte(t, '@') < 0 && bytes.IndexByte(t, '!') < 0 {
+		return
+	}
+	for i := 0; i < len(t); {
+		start, at, mark := i, -1, false
+		for i < len(t) && (kinds[t[i]]&(isToken|isHigh) != 0 || t[i] == '@' || t[i] == '!' || t[i] == ':' || t[i] == '.' || t[i] == '+') {
+			switch {
+			case t[i] == '@' && i > start:
+				at = i
+			case t[i] == '!':
+				mark = mark || i > start && i+1 < len(t) && kinds[t[i+1]]&(isDigit|isUpper|isLower) != 0
+			}
+			i++
+		}
+		switch {
+		case mark && i-start >= 8:
+			m.cuts = append(m.cuts, cut{start, i})
+		case at >= 0:
+			m.cuts = append(m.cuts, cut{start, at})
+		}
+		if i == start {
+			i++
 		}
 	}
 }
