@@ -112,25 +112,82 @@ var idSuffixes = func() (t [32][]string) {
 	return t
 }()
 
-// filter is a Bloom filter of values, made at the first one.
+// filter is a set of values by their digests: exact while they are few, which
+// they are in most services, and a Bloom filter from then on. What it is depends
+// on the values alone, not on their order or on how they were split. With too few
+// bits (a quarter of these, on the traffic of large APIs) false positives decide.
 type filter struct {
+	few  []uint64 // open addressing, at most half full; 0 is none
+	n    int      // in few
 	bits []uint64
 }
 
-const filterBits = 1 << 18
+const (
+	filterBits = 1 << 20
+	mostFew    = 2048
+)
 
 func (f *filter) add(h uint64) {
-	if f.bits == nil {
-		f.bits = make([]uint64, filterBits/64)
+	if f.bits != nil {
+		a, b := h%filterBits, h>>32%filterBits
+		f.bits[a/64] |= 1 << (a % 64)
+		f.bits[b/64] |= 1 << (b % 64)
+		return
 	}
-	a, b := h%filterBits, h>>32%filterBits
-	f.bits[a/64] |= 1 << (a % 64)
-	f.bits[b/64] |= 1 << (b % 64)
+	h = max(h, 1)
+	i, known := f.slot(h)
+	switch {
+	case known:
+	case f.n >= mostFew:
+		f.spill()
+		f.add(h)
+	case 2*f.n >= len(f.few):
+		old := f.few
+		f.few, f.n = make([]uint64, max(64, 2*len(old))), 0
+		for _, v := range old {
+			if v != 0 {
+				f.add(v)
+			}
+		}
+		f.add(h)
+	default:
+		f.few[i] = h
+		f.n++
+	}
+}
+
+// slot is where h is in few, or would be.
+func (f *filter) slot(h uint64) (i int, known bool) {
+	mask := len(f.few) - 1
+	if mask < 0 {
+		return 0, false
+	}
+	for i = int(h) & mask; f.few[i] != 0; i = (i + 1) & mask {
+		if f.few[i] == h {
+			return i, true
+		}
+	}
+	return i, false
+}
+
+// spill makes a Bloom filter of what are no longer few.
+func (f *filter) spill() {
+	if f.bits != nil {
+		return
+	}
+	few := f.few
+	*f = filter{bits: make([]uint64, filterBits/64)}
+	for _, h := range few {
+		if h != 0 {
+			f.add(h)
+		}
+	}
 }
 
 func (f *filter) has(h uint64) bool {
 	if f.bits == nil {
-		return false
+		_, known := f.slot(max(h, 1))
+		return known
 	}
 	a, b := h%filterBits, h>>32%filterBits
 	return f.bits[a/64]&(1<<(a%64)) != 0 && f.bits[b/64]&(1<<(b%64)) != 0
@@ -138,11 +195,14 @@ func (f *filter) has(h uint64) bool {
 
 func (f *filter) merge(o *filter) {
 	if o.bits == nil {
+		for _, h := range o.few {
+			if h != 0 {
+				f.add(h)
+			}
+		}
 		return
 	}
-	if f.bits == nil {
-		f.bits = make([]uint64, filterBits/64)
-	}
+	f.spill()
 	for i := range o.bits {
 		f.bits[i] |= o.bits[i]
 	}

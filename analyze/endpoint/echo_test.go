@@ -60,6 +60,48 @@ func TestIDKey(t *testing.T) {
 	}
 }
 
+// A set of values is the same however they were split and ordered, exact while
+// small, and nearly so when large.
+func TestFilter(t *testing.T) {
+	value := func(i int) uint64 { return digest(binary.AppendUvarint(nil, uint64(i))) }
+	for _, n := range []int{0, 1, 40, mostFew, mostFew + 1, 20_000} {
+		var whole, merged filter
+		var parts [3]filter
+		for i := range n {
+			whole.add(value(i))
+			parts[i%3].add(value(n - 1 - i))
+			parts[2].add(value(i / 2))
+		}
+		for i := range parts {
+			merged.merge(&parts[i])
+		}
+		wrong := 0
+		for i := range 3*n + 100 {
+			h := value(i)
+			if i < n && !whole.has(h) {
+				t.Fatalf("of %d values one is missing", n)
+			}
+			if whole.has(h) != merged.has(h) {
+				t.Fatalf("of %d values: %v at once, %v merged", n, whole.has(h), merged.has(h))
+			}
+			if i >= n && whole.has(h) {
+				wrong++
+			}
+		}
+		if n <= mostFew && wrong > 0 || wrong > n/20 {
+			t.Errorf("of %d values: %d that are not there", n, wrong)
+		}
+		if (whole.bits != nil) != (n > mostFew) {
+			t.Errorf("%d values are few: %v", n, whole.bits == nil)
+		}
+	}
+	var zero filter
+	zero.add(0)
+	if !zero.has(0) {
+		t.Error("zero is missing")
+	}
+}
+
 func BenchmarkEcho(b *testing.B) {
 	tree := NewTree(Options{}, newNote)
 	tree.At([]byte("GET"), []byte("/api/v1/orders/7d37df51-5b01-4390-946d-3914f33d5388/items"), true)
