@@ -178,7 +178,7 @@ func (s *Store) connect(ctx context.Context, base *clickhouse.Options) error {
 
 // restricted asks how far the server lets its user go: 0, all it is granted;
 // 1, reading; 2, reading and setting limits.
-func (s *Store) restricted(ctx context.Context, base *clickhouse.Options) (readonly uint8, err error) {
+func (s *Store) restricted(ctx context.Context, base *clickhouse.Options) (uint8, error) {
 	if s.engine != nil {
 		return 0, nil
 	}
@@ -187,7 +187,17 @@ func (s *Store) restricted(ctx context.Context, base *clickhouse.Options) (reado
 		return 0, wrap(err)
 	}
 	defer conn.Close()
-	return readonly, wrap(conn.QueryRow(ctx, "SELECT toUInt8OrZero(value) FROM system.settings WHERE name = 'readonly'").Scan(&readonly))
+	var value string
+	if err := conn.QueryRow(ctx, "SELECT any(value) FROM system.settings WHERE name = 'readonly'").Scan(&value); err != nil {
+		return 0, wrap(err)
+	}
+	switch value {
+	case "1":
+		return 1, nil
+	case "2":
+		return 2, nil
+	}
+	return 0, nil
 }
 
 // limits are the settings of readers. A user that only reads may not say so
