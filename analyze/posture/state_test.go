@@ -189,6 +189,7 @@ func FuzzObservation(f *testing.F) {
 	f.Fuzz(func(t *testing.T, auth, cookie, set, path, body string) {
 		r := NewReader(analyze.Key{1}, Options{})
 		var endpoint, service State
+		ledger := NewLedger(LedgerOptions{Credentials: 8})
 		for status := 200; status <= 500; status += 100 {
 			o := r.Begin()
 			o.Method, o.Status, o.Path, o.Time, o.At = "GET", status, []byte(path), now, moment(status)
@@ -207,9 +208,16 @@ func FuzzObservation(f *testing.F) {
 			o.Field([]byte(path), []byte(body))
 			o.ResponseBody, o.RequestBody = []byte(body), []byte(body)
 			o.Done()
+			o.At = tally.Moment{Nano: now.UnixNano() + int64(status)*1e9}
+			o.Answer([]byte("access_token"), []byte(auth))
+			o.Answer([]byte("expires_at"), []byte(body))
+			o.Field([]byte("email"), []byte(cookie))
+			o.Field([]byte("client_id"), []byte(set))
 			Observe(o, &endpoint, &service)
+			ledger.Observe(o, "s")
 		}
-		endpoint.Findings(Context{Method: "GET"}, nil)
+		ledger.Findings(nil)
+		endpoint.Findings(Context{Method: "GET", Home: &service, Ledger: ledger}, nil)
 		service.Findings(Context{}, nil)
 	})
 }
