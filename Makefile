@@ -9,6 +9,9 @@ STORE   := build/store
 SHARED  ?= ../shared
 FUZZTIME ?= 1m
 MANY     ?= 5000000
+# What runs often, for the compiler. It is no default.pgo: that would have all be
+# built twice wherever the tests are.
+PROFILE := cmd/plainsight/read.pgo
 
 # Tools that are not Go modules come from Debian's packages, where missing.
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -29,7 +32,7 @@ help: ## this list
 
 build: ## the binary, build/plainsight
 	@mkdir -p build
-	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/plainsight
+	go build -trimpath -pgo=$(PROFILE) -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/plainsight
 
 engine: build ## the engine of the local store (through npm)
 	@$(call apt,npm,npm)
@@ -85,6 +88,9 @@ bench: build ## CPU, memory and what is found, beside the peers that are install
 
 bench-store: engine ## rows a second, bytes a row, named queries, agents at once, on the real engine (MANY calls to ask: 5,000,000)
 	go run ./cmd/internal/benchstore -many $(MANY)
+
+profile: ## what the compiler optimises by, measured anew (3 minutes of CPU)
+	go test ./cmd/plainsight -run '^$$' -bench '^BenchmarkRead$$' -benchtime 10s -cpuprofile $(CURDIR)/$(PROFILE) -o build/read.test
 
 bench-peers: ## install the peers that make bench compares with
 	@$(call apt,tcpdump,tcpdump)
