@@ -537,3 +537,20 @@ func TestManyURLsOfFewTemplates(t *testing.T) {
 		t.Errorf("%d endpoints, %d noise", len(s.Endpoints), s.Coverage.Noise)
 	}
 }
+
+// A token in the URL that no header stands beside is how callers authenticate
+// where it opens something, not where it is refused.
+func TestRefusedTokensInURLsAreNoScheme(t *testing.T) {
+	in := New(Options{Key: analyze.Key{1}})
+	play(in, 1, []*capture.Exchange{
+		talk(1, "10.0.0.1", "10.1.0.1:80", "GET /files/7?access_token=n5mZScYOJXgODEN2lFVsBFBG HTTP/1.1\nHost: f.example\nAuthorization: Bearer kOnVgFmnnAVt7laV8tWIdjWxFJt1L5jG\n---\n200\n"),
+		talk(1, "10.0.0.1", "10.1.0.1:80", "GET /files/8?access_token=n5mZScYOJXgODEN2lFVsBFBG HTTP/1.1\nHost: f.example\n---\n401\n"),
+		talk(1, "10.0.0.1", "10.1.0.1:80", "GET /tiles/7?access_token=n5mZScYOJXgODEN2lFVsBFBG HTTP/1.1\nHost: f.example\n---\n200\n"),
+	})
+	for _, e := range in.Snapshot(nil, nil).Endpoints {
+		_, inURL := e.Auth["apikey:query:access_token"]
+		if want := e.Template == "/tiles/{tile_id}"; inURL != want {
+			t.Errorf("%s: credentials %v", e.Template, e.Auth)
+		}
+	}
+}

@@ -672,7 +672,7 @@ func (w *worker) count(rec *record, x *capture.Exchange, k *conn) {
 		rec.auth.Add("none", 1)
 	}
 	for i := range o.Credentials {
-		if authenticates(o.Credentials, i) {
+		if authenticates(o.Credentials, i) && !(refused(o.Status) && o.Credentials[i].InURL()) {
 			rec.auth.Add(o.Credentials[i].Label, 1)
 		}
 	}
@@ -700,6 +700,10 @@ func (w *worker) found() {
 		}
 	}
 }
+
+// refused reports whether an answer is that to a caller who is not let in. A token
+// in the URL of such a request opened nothing: it need not be a credential.
+func refused(status int) bool { return status == 401 || status == 403 }
 
 // authenticates reports whether the i-th credential says who calls: it is the
 // first of its label, and one in the URL counts only where no header has one (a
