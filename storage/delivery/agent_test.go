@@ -214,8 +214,9 @@ func watchLogs(t *testing.T, store string, times int, kill func()) <-chan struct
 		if err == nil && d.IsDir() && d.Name() == "deduplication_logs" {
 			found++
 			_, err = syscall.InotifyAddWatch(fd, path, syscall.IN_MODIFY)
+			return err
 		}
-		return nil
+		return nil // parts come and go while we look
 	})
 	if err != nil || found == 0 {
 		t.Fatalf("%d logs of tokens (%v)", found, err)

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -190,6 +191,13 @@ func (k *sink) Count(_ context.Context, table string, run, from, to uint64, day 
 	return n, nil
 }
 
+// total is how many rows were taken.
+func (k *sink) total() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.taken
+}
+
 func (k *sink) Atomic(context.Context, string) (bool, error) { return false, nil }
 func (k *sink) Renew()                                       { k.mu.Lock(); k.renewed++; k.mu.Unlock() }
 func (k *sink) Close() error                                 { return nil }
@@ -287,15 +295,15 @@ func TestRowsGoBySizeAndByTime(t *testing.T) {
 		write(t, w, 1, 1500)
 		w.Flush()
 		synctest.Wait()
-		if k.taken < 1000 || k.taken > 1500 || time.Since(began) > time.Second {
-			t.Errorf("%d rows at once", k.taken)
+		if k.total() < 1000 || k.total() > 1500 || time.Since(began) > time.Second {
+			t.Errorf("%d rows at once", k.total())
 		}
 		write(t, w, 1501, 10)
 		sleep(4 * time.Second)
-		early := k.taken
+		early := k.total()
 		sleep(3 * time.Second)
-		if early == 1510 || k.taken != 1510 {
-			t.Errorf("%d rows after 4 s, %d after 7 s: few rows wait for others, and not for long", early, k.taken)
+		if early == 1510 || k.total() != 1510 {
+			t.Errorf("%d rows after 4 s, %d after 7 s: few rows wait for others, and not for long", early, k.total())
 		}
 		s := finish(t, w, time.Minute)
 		k.once(t, 1510)
@@ -623,9 +631,9 @@ func TestAwayForFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 2000 // rows a second; the budget has 1,000 for an idle agent
 		k := newSink()
-		var away bool
+		var away atomic.Bool
 		k.script = func(int) fault {
-			if away {
+			if away.Load() {
 				return refused
 			}
 			return none
@@ -640,7 +648,7 @@ func TestAwayForFiveMinutes(t *testing.T) {
 		for range 60 {
 			second()
 		}
-		away = true
+		away.Store(true)
 		for range 30 {
 			second()
 		}
@@ -655,21 +663,21 @@ func TestAwayForFiveMinutes(t *testing.T) {
 		if s.Up || s.Spool.Held < 295*rate || s.Spool.Oldest < 290*time.Second {
 			t.Errorf("%+v", s)
 		}
-		away = false
-		back, had := time.Now(), k.taken
+		away.Store(false)
+		back, had := time.Now(), k.total()
 		var first, drained time.Duration
 		for range 600 {
-			was := k.taken
+			was := k.total()
 			second()
-			if k.taken > had && first == 0 {
+			if k.total() > had && first == 0 {
 				first = time.Since(back)
 			}
-			if n := k.taken - was; n > 2*rate+2*5000 {
+			if n := k.total() - was; n > 2*rate+2*5000 {
 				t.Errorf("%d rows in a second, %d come in", n, rate)
 			}
 			if drained == 0 && w.Stats().Spool.Held < 8*rate {
 				drained = time.Since(back)
-				if n := float64(k.taken-had) / drained.Seconds(); n > 2.2*rate {
+				if n := float64(k.total()-had) / drained.Seconds(); n > 2.2*rate {
 					t.Errorf("drained at %.0f rows a second, %d come in", n, rate)
 				}
 			}
@@ -709,8 +717,8 @@ func TestTheClockJumps(t *testing.T) {
 		c.jump = 25 * time.Hour // and another day: another partition, another insert
 		write(t, w, 21, 10)
 		sleep(20 * time.Second)
-		if k.taken != 30 || len(k.sizes) != 3 && len(k.sizes) != 2 {
-			t.Errorf("%d rows in batches of %v", k.taken, k.sizes)
+		if k.total() != 30 || len(k.sizes) != 3 && len(k.sizes) != 2 {
+			t.Errorf("%d rows in batches of %v", k.total(), k.sizes)
 		}
 		finish(t, w, time.Minute)
 		k.once(t, 30)
@@ -789,13 +797,13 @@ func TestConclusionsComeInOrder(t *testing.T) {
 func TestTheDiskFailsBesideTheSink(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 9))
+			r, s := rand.New(rand.NewPCG(seed, 9)), rand.New(rand.NewPCG(seed, 10))
 			dir := t.TempDir()
 			disk := &failing{FS: unsynced{spool.OS(dir)}}
 			k := newSink()
 			k.script = func(int) fault {
-				if r.IntN(2) == 0 {
-					return fault(r.IntN(int(last)))
+				if s.IntN(2) == 0 {
+					return fault(s.IntN(int(last)))
 				}
 				return none
 			}
@@ -814,10 +822,10 @@ func TestTheDiskFailsBesideTheSink(t *testing.T) {
 			k.script = nil
 			k.mu.Unlock()
 			sleep(time.Minute)
-			s := finish(t, w, time.Hour)
-			conserved(t, s, 0)
-			if s.Spool.Held != 0 {
-				t.Errorf("seed %d: %d rows were left", seed, s.Spool.Held)
+			st := finish(t, w, time.Hour)
+			conserved(t, st, 0)
+			if st.Spool.Held != 0 {
+				t.Errorf("seed %d: %d rows were left", seed, st.Spool.Held)
 			}
 			for n, times := range k.seen {
 				if times != 1 {
@@ -825,9 +833,39 @@ func TestTheDiskFailsBesideTheSink(t *testing.T) {
 					break
 				}
 			}
-			if uint64(k.taken) != s.Taken || len(s.Spool.Errors) == 0 {
-				t.Errorf("seed %d: %d taken: %+v", seed, k.taken, s)
+			if uint64(k.total()) != st.Taken || len(st.Spool.Errors) == 0 {
+				t.Errorf("seed %d: %d taken: %+v", seed, k.total(), st)
 			}
 		})
 	}
+}
+
+// Rows that no record can hold are counted; others of their batch go on. A
+// batch ends at its bytes as well as at its rows.
+func TestLargeRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newSink()
+		w := start(t, t.TempDir(), k, func(o *Options) { o.BatchBytes = 1 << 20 })
+		calls := traffic(1, 9)
+		for i := range calls {
+			calls[i].Template = strings.Repeat(string(rune('a'+i)), 600<<10)
+		}
+		calls[4].Template = strings.Repeat("x", spool.MaxRecord+1)
+		if err := w.Write(t.Context(), storage.Calls(calls)); err != nil {
+			t.Fatal(err)
+		}
+		s := finish(t, w, time.Minute)
+		conserved(t, s, 0)
+		if s.TooLarge != 1 || s.Taken != 8 || s.Spool.Held != 0 {
+			t.Errorf("%+v", s)
+		}
+		for _, n := range k.sizes {
+			if n > 4 {
+				t.Errorf("batches of %v rows of 600 KiB", k.sizes)
+			}
+		}
+		if err := w.Write(t.Context(), storage.Batch{Table: storage.Table{Name: "no such"}, Len: 1}); !errors.Is(err, ErrTable) {
+			t.Errorf("rows of no table: %v", err)
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -406,4 +407,42 @@ func killEngine(t *testing.T, least, most int, wrap func(Sink) Sink) (wrong uint
 	got := ask(t, e.Addr, "SELECT count(), uniqExact(frame) FROM calls")
 	t.Logf("%d rows taken, %d there, %d different; %d batches acknowledged and lost, found by counting", s.Taken, got[0], got[1], s.Lost)
 	return (s.Taken - got[1]) + (got[0] - got[1]), n
+}
+
+// BenchmarkWriter takes calls from an agent's hand into the real engine, which
+// runs in a process of its own. CPU is the writer's alone: encode, spool, read,
+// decode, send.
+func BenchmarkWriter(b *testing.B) {
+	e := embeddedtest.Start(b, filepath.Join(b.TempDir(), "store"))
+	b.Setenv("CLICKHOUSE_PASSWORD", e.Password)
+	k, err := clickhouse.NewSink(clickhouse.Options{Store: "clickhouse://" + e.Addr, Create: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := k.Count(b.Context(), "calls", 1, 1, 1, time.Time{}); err != nil {
+		b.Fatal(err)
+	}
+	w := start(b, b.TempDir(), k, func(o *Options) { o.Spool.FS, o.DrainRows = nil, 1e9 })
+	const rows = 4096
+	calls := storage.Calls(traffic(1, rows))
+	began := cpu()
+	for b.Loop() {
+		if err := w.Write(b.Context(), calls); err != nil {
+			b.Fatal(err)
+		}
+	}
+	s := finish(b, w, 5*time.Minute)
+	spent := cpu() - began
+	if s.Taken != uint64(b.N)*rows {
+		b.Fatalf("%+v", s)
+	}
+	b.ReportMetric(float64(s.Taken)/spent.Seconds(), "rows/cpu-s")
+	b.ReportMetric(float64(rss())/(1<<20), "RSS-MiB")
+}
+
+// cpu is the time that this process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

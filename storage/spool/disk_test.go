@@ -32,6 +32,24 @@ func newDisk(t *testing.T) *disk {
 	return &disk{t: t, names: map[string]*inode{}, kept: map[string]*inode{}}
 }
 
+// holding is a disk with these files.
+func holding(t *testing.T, files map[string][]byte) *disk {
+	d := newDisk(t)
+	for name, data := range files {
+		d.names[name] = &inode{data: slices.Clone(data)}
+	}
+	return d
+}
+
+// contents are the files as programs see them.
+func (d *disk) contents() map[string][]byte {
+	files := map[string][]byte{}
+	for name, f := range d.names {
+		files[name] = slices.Clone(f.data)
+	}
+	return files
+}
+
 func (d *disk) fails(op string) error {
 	d.ops++
 	if d.fault != nil {

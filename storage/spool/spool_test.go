@@ -234,32 +234,27 @@ func TestTwoAgentsCannotShareASpool(t *testing.T) {
 	open(t, Options{Dir: dir})
 }
 
-// written makes a spool of one segment with records 1 to n and returns its
-// directory and the segment's bytes.
-func written(t *testing.T, n uint64) (dir, name string, data []byte) {
+// written makes a disk with one segment of records 1 to n and returns what is
+// in its files.
+func written(t *testing.T, n uint64) map[string][]byte {
 	t.Helper()
-	dir = t.TempDir()
-	s := open(t, Options{Dir: dir})
+	d := newDisk(t)
+	s := open(t, Options{FS: d})
 	put(t, s, 0, series(1, n)...)
 	s.Close()
-	name = filepath.Join(dir, segmentName("calls", 1))
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, name, data
+	return d.contents()
 }
+
+// first is the name of the first segment of calls.
+var first = segmentName("calls", 1)
 
 func TestEveryByteFlipped(t *testing.T) {
 	const n = 6
-	dir, name, data := written(t, n)
-	for i := range data {
-		broken := slices.Clone(data)
-		broken[i] ^= 0xff
-		if err := os.WriteFile(name, broken, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s := open(t, Options{Dir: dir})
+	files := written(t, n)
+	for i := range files[first] {
+		d := holding(t, files)
+		d.names[first].data[i] ^= 0xff
+		s := open(t, Options{FS: d})
 		got := take(t, s, 0)
 		st := s.Stats()
 		if want := n - 1; len(got) < want || i < segmentHeader && len(got) != n {
@@ -280,16 +275,12 @@ func TestEveryByteFlipped(t *testing.T) {
 			t.Fatalf("byte %d flipped: then %v", i, got)
 		}
 		s.Close()
-		files, _ := filepath.Glob(filepath.Join(dir, "*"))
-		for _, f := range files {
-			os.Remove(f)
-		}
 	}
 }
 
 func TestEveryByteFlippedWhileItIsRead(t *testing.T) {
 	const n = 4
-	_, _, data := written(t, n)
+	data := written(t, n)[first]
 	for i := segmentHeader; i < len(data); i++ {
 		d := newDisk(t)
 		s := open(t, Options{FS: d})
@@ -317,14 +308,11 @@ func TestEveryByteFlippedWhileItIsRead(t *testing.T) {
 }
 
 func TestTornAtEveryByte(t *testing.T) {
-	const n = 4
-	dir, name, data := written(t, n)
-	for cut := range data {
-		if err := os.WriteFile(name, data[:cut], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		os.Remove(filepath.Join(dir, "calls.cursor"))
-		s := open(t, Options{Dir: dir})
+	files := written(t, 4)
+	for cut := range files[first] {
+		d := holding(t, files)
+		d.names[first].data = d.names[first].data[:cut]
+		s := open(t, Options{FS: d})
 		got := take(t, s, 0)
 		if !slices.Equal(got, series(1, uint64(len(got)))) {
 			t.Fatalf("cut at %d: %v", cut, got)
@@ -344,28 +332,18 @@ func TestTornAtEveryByte(t *testing.T) {
 }
 
 func TestEveryByteOfACursorFlipped(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, Options{Dir: dir})
+	d := newDisk(t)
+	s := open(t, Options{FS: d})
 	put(t, s, 0, series(1, 12)...)
 	s.Sync()
 	s.Done(s.Next(0, limits))
 	s.Done(s.Next(0, limits))
 	s.Close()
-	name := filepath.Join(dir, "calls.cursor")
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	segment, _ := os.ReadFile(filepath.Join(dir, segmentName("calls", 1)))
-	for i := range data {
-		if i > cursorSize && i < cursorStep {
-			continue // not looked at
-		}
-		broken := slices.Clone(data)
-		broken[i] ^= 0xff
-		os.WriteFile(name, broken, 0o600)
-		os.WriteFile(filepath.Join(dir, segmentName("calls", 1)), segment, 0o600)
-		s := open(t, Options{Dir: dir})
+	files := d.contents()
+	for i := range files["calls.cursor"] {
+		d := holding(t, files)
+		d.names["calls.cursor"].data[i] ^= 0xff
+		s := open(t, Options{FS: d})
 		got := take(t, s, 0)
 		// The older slot says that the second batch was in flight: it comes
 		// again, doubted, and nothing that came before it.
@@ -374,9 +352,9 @@ func TestEveryByteOfACursorFlipped(t *testing.T) {
 		}
 		s.Close()
 	}
-	os.WriteFile(name, make([]byte, len(data)), 0o600)
-	os.WriteFile(filepath.Join(dir, segmentName("calls", 1)), segment, 0o600)
-	s = open(t, Options{Dir: dir})
+	d = holding(t, files)
+	clear(d.names["calls.cursor"].data)
+	s = open(t, Options{FS: d})
 	if got := take(t, s, 0); !slices.Equal(got, series(1, 12)) || s.Stats().LostCursors != 1 {
 		t.Errorf("without a cursor: %v, %+v", got, s.Stats())
 	}
@@ -723,7 +701,7 @@ func TestCrashesAndLossesOfPower(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			first := number + 1 // of this life
+			begin := number + 1 // of this life
 			for range r.IntN(40) {
 				switch r.IntN(6) {
 				case 0, 1, 2:
@@ -731,7 +709,7 @@ func TestCrashesAndLossesOfPower(t *testing.T) {
 					put(t, s, 0, number)
 				case 3:
 					s.Sync()
-					for n := first; n <= number; n++ {
+					for n := begin; n <= number; n++ {
 						durable[n] = true
 					}
 				default:
