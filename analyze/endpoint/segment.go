@@ -199,6 +199,10 @@ func classify(s []byte) class {
 			return token
 		}
 	}
+	// As people write passwords, and nobody names but Struts: Dashboard!default.jspa.
+	if i := bytes.IndexByte(s, '!'); i > 0 && upper > 0 && (digits > 0 || bytes.IndexByte(s[i:], '.') < 0) {
+		return token
+	}
 	if dashes > 0 && digits >= 2 && scrambled(s) {
 		return token
 	}
