@@ -64,7 +64,7 @@ race: deps ## all tests under the race detector
 	CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 lint: ## gofmt, vet and staticcheck find nothing
-	@test -z "$$(gofmt -l cmd capture analyze storage)" || { echo "run make fmt:"; gofmt -l cmd capture analyze storage; exit 1; }
+	@test -z "$$(gofmt -l bpf cmd capture analyze storage)" || { echo "run make fmt:"; gofmt -l bpf cmd capture analyze storage; exit 1; }
 	go vet ./... && go vet -tags conformance ./...
 	go run $(STATICCHECK) ./...
 
@@ -103,7 +103,7 @@ bench-peers: ## install the peers that make bench compares with
 	@$(call apt,ndpiReader,libndpi-bin)
 
 fmt:
-	gofmt -w cmd capture analyze storage
+	gofmt -w bpf cmd capture analyze storage
 
 clean: ## what was built
 	rm -rf build

@@ -198,11 +198,13 @@ type Endpoint struct {
 	Requests   uint64            `json:"requests"`
 	Unanswered uint64            `json:"unanswered"`
 	Statuses   map[int]uint64    `json:"statuses"`
-	Plaintext  uint64            `json:"plaintext"` // requests seen in the clear on the wire
-	Encrypted  uint64            `json:"encrypted"` // requests seen inside TLS
-	Auth       map[string]uint64 `json:"auth"`      // requests by kind of credential: bearer, jwt, basic, cookie:NAME, apikey:header:NAME, none
-	Clients    uint64            `json:"clients"`   // distinct client addresses, approximate above some tens
-	Outside    uint64            `json:"outside"`   // successes for clients at public addresses
+	Plaintext  uint64            `json:"plaintext"`         // requests seen in the clear on the wire
+	Encrypted  uint64            `json:"encrypted"`         // requests seen inside TLS
+	Auth       map[string]uint64 `json:"auth"`              // requests by kind of credential: bearer, jwt, basic, cookie:NAME, apikey:header:NAME, none
+	Clients    uint64            `json:"clients"`           // distinct client addresses, approximate above some tens
+	Outside    uint64            `json:"outside"`           // successes for clients at public addresses
+	Retired    time.Time         `json:"retired,omitzero"`  // the earliest day on which its answers say that it is deprecated or ends; zero: none
+	Overdue    uint64            `json:"overdue,omitempty"` // successes after that day
 
 	RequestBytes  int64     `json:"request_bytes"`
 	ResponseBytes int64     `json:"response_bytes"`

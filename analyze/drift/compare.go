@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"plainsight/analyze"
 	"plainsight/analyze/posture"
@@ -259,6 +260,14 @@ func nearest(spots []*spot, seen []segment) (best *docPath) {
 }
 
 func (c *comparison) zombie(e *analyze.Endpoint, ops []*operation) {
+	if e.Overdue > 0 {
+		when := "since " + e.Retired.Format(time.DateOnly)
+		if e.Retired.Year() < 2000 {
+			when = "already"
+		}
+		c.add("doc.zombie", "", analyze.Medium, e.Overdue, fmt.Sprintf("Its own answers say that it is deprecated or over (%s), and it succeeded %s after that, for %s.", when, times(e.Overdue), plural(int(e.Clients), "client")))
+		return
+	}
 	for _, o := range ops {
 		if !o.deprecated {
 			return

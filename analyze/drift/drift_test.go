@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"plainsight/analyze"
 	"plainsight/analyze/drift"
@@ -254,9 +255,15 @@ paths:
 	old := seen("shop.example", "GET", "/v1/carts/{id}")
 	next := seen("shop.example", "GET", "/v2/carts/{cart}")
 	next.Requests, next.Statuses = 200, map[int]uint64{200: 200}
-	list := findings(d, seen("shop.example", "GET", "/api/users/me", user()...), old, next)
+	over := seen("shop.example", "GET", "/api/search") // its document knows nothing of an end, its answers do
+	over.Retired, over.Overdue = time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC), 4
+	list := findings(d, seen("shop.example", "GET", "/api/users/me", user()...), old, next, over)
 	got := slices.DeleteFunc(rows(list), func(s string) bool { return strings.HasPrefix(s, "auth-mismatch") })
-	has(t, got, "zombie GET /api/users/me", "zombie GET /v1/carts/{id}")
+	got = slices.DeleteFunc(got, func(s string) bool { return strings.HasPrefix(s, "missing-required") })
+	has(t, got, "zombie GET /api/search", "zombie GET /api/users/me", "zombie GET /v1/carts/{id}")
+	if i := slices.IndexFunc(list, func(f analyze.Finding) bool { return f.Rule == "doc.zombie" && f.Endpoint == "GET /api/search" }); i < 0 || list[i].Count != 4 || !strings.Contains(list[i].Summary, "2025-12-31") {
+		t.Errorf("%+v", list)
+	}
 }
 
 func TestOperationsThatNobodyCalled(t *testing.T) {

@@ -22,7 +22,7 @@ var Rules = []analyze.Rule{
 	},
 	{
 		ID: "doc.zombie", Title: "deprecated or outdated operation in use", Practice: analyze.Shadow, Severity: analyze.Medium, Level: analyze.Proved,
-		Trigger: "success of an operation that its document marks as deprecated, or of /vN while /vN+1 has the same path and ten times the traffic",
+		Trigger: "success of an operation that its document marks as deprecated, or after the day that its answers name in Deprecation or Sunset, or of /vN while /vN+1 has the same path and ten times the traffic",
 		Quiet:   "only success counts; a newer version with less traffic is a migration that has just begun",
 		Why:     "old versions miss the fixes and checks of new ones, and stay open for as long as somebody calls them",
 		Fix:     "move the callers, announce an end with a Sunset header, then switch it off",

@@ -26,6 +26,8 @@ type record struct {
 	auth      tally.Counts[string]
 	clients   tally.Distinct
 	outside   uint64 // successes for clients at public addresses
+	retired   int64  // the earliest moment that its answers name for their end, Unix time; 0: none
+	overdue   uint64 // successes after such a moment
 	in, out   int64  // bytes of bodies
 	latency   tally.Latency
 	span      tally.Span
@@ -138,6 +140,8 @@ func (r *record) join(o *record) {
 	r.auth.Merge(&o.auth)
 	r.clients.Merge(&o.clients)
 	r.outside += o.outside
+	r.retire(o.retired)
+	r.overdue += o.overdue
 	r.in += o.in
 	r.out += o.out
 	r.latency.Merge(&o.latency)

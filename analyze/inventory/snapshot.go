@@ -138,9 +138,12 @@ func (c *conclusion) endpoint(v *analyze.Service, around posture.Context, e endp
 func (r *record) endpoint(known paths, fields []analyze.Field) (e analyze.Endpoint, identifiers map[analyze.Place]bool) {
 	e = analyze.Endpoint{
 		Requests: r.requests, Unanswered: r.unanswered, Plaintext: r.plaintext, Encrypted: r.encrypted,
-		Clients: r.clients.Count(), Outside: r.outside, RequestBytes: r.in, ResponseBytes: r.out,
+		Clients: r.clients.Count(), Outside: r.outside, Overdue: r.overdue, RequestBytes: r.in, ResponseBytes: r.out,
 		LatencyP50: r.latency.Quantile(0.5), LatencyP95: r.latency.Quantile(0.95),
 		Parameters: []analyze.Field{}, Sensitive: []analyze.Sensitive{},
+	}
+	if r.retired != 0 {
+		e.Retired = time.Unix(r.retired, 0).UTC()
 	}
 	r.statuses.Trim()
 	r.auth.Trim()

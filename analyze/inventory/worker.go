@@ -657,6 +657,12 @@ func (w *worker) count(rec *record, x *capture.Exchange, k *conn) {
 	if o.Success && o.FromOutside() {
 		rec.outside++
 	}
+	if end := endOf(&x.Response); end != 0 {
+		rec.retire(end)
+		if o.Success && o.At.Nano > end*1e9 {
+			rec.overdue++
+		}
+	}
 	rec.latency.Add(x.Latency())
 	if o.Wire == analyze.TLS {
 		rec.encrypted++
