@@ -162,7 +162,11 @@ func (c *comparison) compare(e *analyze.Endpoint, spots []*spot, authenticated b
 	for _, h := range best {
 		if o := h.path.operations[e.Method]; o != nil {
 			ops = append(ops, o)
-			c.seen[o] = true
+			// What was read with the routes has its own path where it was called: a
+			// parameter that may stand for a word of it does not.
+			if !h.loose || !c.opts.Routed {
+				c.seen[o] = true
+			}
 		}
 	}
 	if !counts(e) {
