@@ -1,8 +1,8 @@
 // Package live reads frames from the network interfaces of this host through
 // packet sockets (AF_PACKET with a TPACKET_V3 ring, packet(7)), without cgo. The
 // filter runs in the kernel, interfaces stay out of promiscuous mode, and what the
-// kernel dropped is counted. It decodes nothing. The watch command drives it
-// through flow.Run; it needs CAP_NET_RAW and nothing else.
+// kernel dropped is counted. It decodes nothing. The live agent gives its frames to
+// an engine of package flow. It needs CAP_NET_RAW and nothing else.
 package live
 
 import (

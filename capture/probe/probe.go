@@ -2,8 +2,8 @@
 // that the processes of this host exchange, in order, with who they are. It joins
 // the two ends of a connection that are both on this host, finds out who is the
 // client, and keeps account of what was not shown. It never looks at more of the
-// bytes than their first word. The watch command drives it through flow.RunChunks;
-// it is the only package that uses package bpf.
+// bytes than their first word. The live agent gives its chunks to an engine of
+// package flow; it is the only package that uses package bpf.
 package probe
 
 import (
