@@ -66,6 +66,7 @@ race: deps ## all tests under the race detector
 lint: ## gofmt, vet and staticcheck find nothing
 	@test -z "$$(gofmt -l bpf cmd capture analyze storage)" || { echo "run make fmt:"; gofmt -l bpf cmd capture analyze storage; exit 1; }
 	go vet ./... && go vet -tags conformance ./...
+	GOOS=darwin go build -o /dev/null ./cmd/plainsight # captures are read elsewhere, too
 	go run $(STATICCHECK) ./...
 
 peers: # other programs to compare with, and documents of other vendors

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package live reads frames from the network interfaces of this host through
 // packet sockets (AF_PACKET with a TPACKET_V3 ring, packet(7)), without cgo. The
 // filter runs in the kernel, interfaces stay out of promiscuous mode, and what the

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package probe makes chunks of what the kernel tells of sockets: the plaintext
 // that the processes of this host exchange, in order, with who they are. It joins
 // the two ends of a connection that are both on this host, finds out who is the
