@@ -604,7 +604,7 @@ func TestFilter(t *testing.T) {
 		want   int
 	}{
 		{"another port", Filter{Filter: capture.Filter{Ports: []uint16{p + 1}}}, 0},
-		{"an excluded port of a wanted network", Filter{Filter: capture.Filter{Networks: []netip.Prefix{loopback}, ExcludedPorts: []uint16{p}}}, 0},
+		{"a port that is excluded, too", Filter{Filter: capture.Filter{Ports: []uint16{p}, Networks: []netip.Prefix{loopback}, ExcludedPorts: []uint16{p}}}, 0},
 		{"an excluded network", Filter{Filter: capture.Filter{Ports: []uint16{p}, ExcludedNetworks: []netip.Prefix{loopback}}}, 0},
 		{"a wanted part of an excluded network", Filter{Filter: capture.Filter{Ports: []uint16{p}, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, ExcludedNetworks: []netip.Prefix{loopback}}}, 5},
 		{"another namespace", Filter{Filter: capture.Filter{Ports: []uint16{p}}, Namespaces: []uint32{1}}, 0},
