@@ -1,9 +1,6 @@
 package flow
 
 import (
-	"context"
-	"errors"
-	"io"
 	"net/netip"
 
 	"plainsight/capture"
@@ -99,37 +96,4 @@ func (c *conn) chunk(ch *capture.Chunk) {
 		c.end(s, false, ch.Stamp)
 	}
 	c.endDone(ch.Stamp)
-}
-
-// RunChunks drives a source of chunks through one engine, in the calling
-// goroutine, until it ends or ctx does, and returns what was counted. Errors are
-// those of [Run]; a source that waits must end when ctx does, by itself or by
-// pauses.
-func RunChunks(ctx context.Context, src capture.ChunkSource, o Options, h capture.Handler) (capture.Counts, error) {
-	e := New(o, h)
-	err := e.pumpChunks(ctx, src)
-	e.Close()
-	return e.counts, err
-}
-
-func (e *Engine) pumpChunks(ctx context.Context, src capture.ChunkSource) error {
-	var ch capture.Chunk
-	for i := 0; ; i++ {
-		if i%framesACheck == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		switch err := src.Next(&ch); {
-		case err == capture.ErrQuiet:
-			e.Quiet(ch.Stamp)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		default:
-			e.Chunk(&ch)
-		}
-	}
 }

@@ -175,11 +175,8 @@ func started(pid uint32) string {
 	if err != nil {
 		return ""
 	}
-	_, rest, _ := strings.Cut(string(b), ") ") // the name may hold anything but this at its end
-	if i := strings.LastIndex(string(b), ") "); i >= 0 {
-		rest = string(b)[i+2:]
-	}
-	if fields := strings.Fields(rest); len(fields) > 19 {
+	after := strings.LastIndex(string(b), ") ") + 1 // the name before it may hold anything
+	if fields := strings.Fields(string(b)[after:]); len(fields) > 19 {
 		return fields[19]
 	}
 	return ""

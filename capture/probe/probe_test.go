@@ -210,7 +210,7 @@ func watchFor(t *testing.T, o Options, connections, exchanges int, node *exec.Cm
 	go func() { defer close(ran); src.Run(ctx) }()
 	go func() {
 		defer close(done)
-		counts, _ = flow.RunChunks(ctx, src, flow.Options{Protocols: []capture.Protocol{
+		counts, _ = drive(ctx, src, flow.Options{Protocols: []capture.Protocol{
 			http2.Protocol(http2.Options{}), http1.Protocol(http1.Options{}), tls.Protocol(tls.Options{})}}, s)
 	}()
 	if o.TLS {
@@ -254,6 +254,26 @@ func watchFor(t *testing.T, o Options, connections, exchanges int, node *exec.Cm
 		t.Error(err)
 	}
 	return s, counts
+}
+
+// drive gives what a source tells to an engine, until it pauses after ctx is done.
+func drive(ctx context.Context, src *Source, o flow.Options, h capture.Handler) (capture.Counts, error) {
+	e := flow.New(o, h)
+	defer e.Close()
+	var c capture.Chunk
+	for {
+		switch err := src.Next(&c); {
+		case err == capture.ErrQuiet:
+			e.Quiet(c.Stamp)
+			if ctx.Err() != nil {
+				return *e.Counts(), ctx.Err()
+			}
+		case err != nil:
+			return *e.Counts(), err
+		default:
+			e.Chunk(&c)
+		}
+	}
 }
 
 // await waits until something is so.
@@ -577,7 +597,7 @@ func TestStalledReader(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		flow.RunChunks(ctx, src, flow.Options{Protocols: []capture.Protocol{http1.Protocol(http1.Options{})}}, s)
+		drive(ctx, src, flow.Options{Protocols: []capture.Protocol{http1.Protocol(http1.Options{})}}, s)
 	}()
 	client(t, "http://"+address, "GET", "/n/10", "0", "20") // fits, even if nobody reads in time
 	await(t, "what comes later is read", func() bool {
